@@ -1,0 +1,1 @@
+"""Between records and what stores, caches and files hold."""

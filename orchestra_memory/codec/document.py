@@ -1,0 +1,242 @@
+"""Records as plain maps of stored values, and back: the public form of what is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from ..errors import CorruptRecord, InvalidRecord, SchemaTooNew
+from ..fieldpaths import default_of, kinds, split_path
+from ..operations import Patch, Ref
+from ..record import EXPIRATION, Record, spec_of
+from ..values import (
+    INT64_MAX,
+    INT64_MIN,
+    NORMALISERS,
+    Vector,
+    sort_key,
+    storable,
+    to_utc,
+    utc_now,
+)
+
+Document: TypeAlias = dict[str, Any]
+R = TypeVar("R", bound=Record)
+
+SCHEMA_VERSION = "schema_version"
+
+_AS_IS = frozenset({str, bool, float, bytes, type(None), Vector})
+
+
+@cache
+def _free_fields(model: type[Record]) -> frozenset[str]:
+    """Fields of free JSON, whose values construction has made storable already."""
+    return frozenset(
+        name
+        for name, info in model.model_fields.items()
+        if any(getattr(mark, "func", None) in NORMALISERS for mark in info.metadata)
+    )
+
+
+def encode(record: Record) -> Document:
+    """The stored form. Shares free JSON with the record; whoever keeps it copies it.
+
+    Raises ``InvalidRecord`` for a value no store can hold.
+    """
+    model = type(record)
+    free = _free_fields(model)
+    document: Document = dict(record.unknown_fields)
+    for name, value in record.__dict__.items():
+        if type(value) in _AS_IS or name in free:
+            document[name] = value
+        else:
+            document[name] = _encoded(model, name, value)
+    document[SCHEMA_VERSION] = spec_of(model).schema_version
+    return document
+
+
+def _encoded(model: type[Record], name: str, value: Any) -> Any:
+    try:
+        return _plain(model, name, value)
+    except (ValueError, PydanticSerializationError) as error:
+        raise InvalidRecord(
+            f"{model.__name__}.{name}: {error} (got {type(value).__name__})",
+            model=model.__name__,
+            field=name,
+        ) from None
+
+
+def _plain(model: type[Record], name: str, value: Any) -> Any:
+    if type(value) is datetime:
+        return to_utc(value)
+    if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if "any" in kinds(model, name):
+        return storable(value)
+    try:
+        return storable(_adapter(model, name).dump_python(value))
+    except ValueError:
+        if type(value) in (int, str, list, dict):
+            raise
+        # Types with a text form of their own: UUID, Decimal, date, Path, sets.
+        return storable(_adapter(model, name).dump_python(value, mode="json"))
+
+
+@cache
+def _adapter(model: type[Record], name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(model.model_fields[name].annotation)
+
+
+@cache
+def _must_be_stored(model: type[Record]) -> frozenset[str]:
+    """Identity and times that construction would invent; reading must not."""
+    invented = (
+        name
+        for name, info in model.model_fields.items()
+        if info.default_factory is not None and datetime in kinds(model, name)
+    )
+    return frozenset({*spec_of(model).key, *invented})
+
+
+def decode(ref: Ref[R], document: Document) -> R:
+    """The record in a stored document, sharing nothing mutable with it.
+
+    Raises ``CorruptRecord`` naming the fields that do not fit, ``SchemaTooNew`` for a document of
+    a newer version.
+    """
+    model = ref.model
+    document = _upgraded(ref, dict(document))
+    unknown = {name: copied(document.pop(name)) for name in document.keys() - model.model_fields}
+    if missing := _must_be_stored(model) - document.keys():
+        raise _corrupt(ref, sorted(missing), "missing")
+    try:
+        record = model.model_validate(document)
+    except ValidationError as error:
+        fields = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
+        raise _corrupt(ref, sorted(fields), "not as the record type declares them") from None
+    if record.key != ref.key:
+        raise _corrupt(ref, spec_of(model).key, "of another record than the document's id")
+    record._unknown = unknown  # pyright: ignore[reportPrivateUsage]
+    return record
+
+
+def _corrupt(ref: Ref[Any], fields: tuple[str, ...] | list[str], what: str) -> CorruptRecord:
+    return CorruptRecord(
+        f"{ref.collection}/{ref.key}: the stored fields {', '.join(fields)} are {what}",
+        collection=ref.collection,
+        key=ref.key,
+        fields=fields,
+    )
+
+
+def _upgraded(ref: Ref[R], document: Document) -> Document:
+    known = spec_of(ref.model).schema_version
+    stored = document.pop(SCHEMA_VERSION, 0)
+    if stored == known:
+        return document
+    if type(stored) is not int or stored < 0:
+        raise _corrupt(ref, [SCHEMA_VERSION], "no version")
+    if stored > known:
+        raise SchemaTooNew(
+            f"{ref.collection}/{ref.key}: stored by version {stored} of {ref.model.__name__}, this "
+            f"reader knows {known}; upgrade it",
+            collection=ref.collection,
+            key=ref.key,
+            stored=stored,
+            known=known,
+        )
+    return ref.model.upgrade(copied(document), stored)
+
+
+def key_in(model: type[Record], document: Document) -> str:
+    """The id a document itself tells, by its key fields."""
+    return model.key_of(*(str(document.get(name, "")) for name in spec_of(model).key))
+
+
+def copied(value: Any) -> Any:
+    """A stored value that shares nothing mutable with the given one."""
+    if type(value) is dict:
+        return {name: copied(item) for name, item in value.items()}
+    if type(value) is list:
+        return [copied(item) for item in value]
+    return Vector(value) if type(value) is Vector else value
+
+
+def is_expired(document: Document, now: datetime | None = None) -> bool:
+    expiration = document.get(EXPIRATION)
+    return isinstance(expiration, datetime) and expiration <= (now or utc_now())
+
+
+def patched(document: Document, patch: Patch) -> Document:
+    """`document` as it is after `patch`, by Firestore's rules for its transforms."""
+    result: Document = copied(document)
+    for path, value in patch.set.items():
+        _change(result, path, lambda _, value=value: copied(value))
+    for path in patch.unset:
+        _unset(patch.ref.model, result, path)
+    for path, amount in patch.increment.items():
+        _change(result, path, lambda old, amount=amount: _incremented(old, amount))
+    for path, items in patch.add.items():
+        _change(result, path, lambda old, items=items: _with_elements(old, items))
+    for path, items in patch.remove.items():
+        _change(result, path, lambda old, items=items: _without_elements(old, items))
+    return result
+
+
+def unset_values(patch: Patch) -> dict[str, Any]:
+    """What unset top-level fields return to; map entries, which vanish, are left out."""
+    model = patch.ref.model
+    return {
+        path: _encoded(model, path, default_of(model, path)) for path in patch.unset if "." not in path
+    }
+
+
+def _change(document: Document, path: str, change: Any) -> None:
+    *parents, last = split_path(path)
+    for name in parents:
+        inner = document.get(name)
+        document[name] = inner = inner if type(inner) is dict else {}
+        document = inner
+    document[last] = change(document.get(last))
+
+
+def _unset(model: type[Record], document: Document, path: str) -> None:
+    *parents, last = split_path(path)
+    if not parents:
+        document[path] = _encoded(model, path, default_of(model, path))
+        return
+    for name in parents:
+        inner = document.get(name)
+        if type(inner) is not dict:
+            return
+        document = inner
+    document.pop(last, None)
+
+
+def _incremented(old: Any, amount: float) -> Any:
+    if type(old) not in (int, float):
+        return amount
+    total = old + amount
+    return max(INT64_MIN, min(INT64_MAX, total)) if type(total) is int else total
+
+
+def _with_elements(old: Any, items: Any) -> list[Any]:
+    result = list(old) if type(old) is list else []
+    known = {sort_key(item) for item in result}
+    for item in items:
+        if sort_key(item) not in known:
+            known.add(sort_key(item))
+            result.append(copied(item))
+    return result
+
+
+def _without_elements(old: Any, items: Any) -> list[Any]:
+    gone = {sort_key(item) for item in items}
+    return [item for item in old if sort_key(item) not in gone] if type(old) is list else []

@@ -1,0 +1,163 @@
+"""How large a document is on the wire and in storage, by Firestore's rules.
+
+One measure for every backend, so that a record which one accepts is accepted by all.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from ..errors import InvalidRecord
+from ..record import Record, spec_of
+from ..values import EPOCH, MICROSECOND, Vector
+
+MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
+"""Bytes of one record on the wire; beyond Firestore's 1 MiB, large fields move to parts."""
+MAX_ROOT_BYTES: Final = 1_000_000
+"""Bytes in storage of a document; Firestore's 1 MiB less room for its name and ours."""
+MAX_INDEX_ENTRIES: Final = 40_000
+"""Firestore's bound for the index entries of one document."""
+
+_VECTOR_OVERHEAD = 44
+"""Bytes that mark a map as a vector."""
+_WRAPPED_LIST = 7
+"""Bytes of the key under which a list in a list is wrapped."""
+
+
+def varint_size(number: int) -> int:
+    return 10 if number < 0 else max(1, (number.bit_length() + 6) // 7)
+
+
+def _delimited(size: int) -> int:
+    return varint_size(size) + size
+
+
+def text_size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def value_size(value: Any) -> int:
+    """Bytes of one ``google.firestore.v1.Value``."""
+    kind = type(value)
+    if kind is str:
+        return 2 + _delimited(text_size(value))
+    if value is None or kind is bool:
+        return 2
+    if kind is int:
+        return 1 + varint_size(value)
+    if kind is float:
+        return 9
+    if kind is dict:
+        return 1 + _delimited(fields_size(value))
+    if kind is Vector:
+        numbers = 11 * len(value)
+        return 1 + _delimited(_VECTOR_OVERHEAD - 19 + 3 + _delimited(1 + _delimited(numbers)))
+    if kind is list:
+        return 1 + _delimited(sum(1 + _delimited(_element_size(item)) for item in value))
+    if isinstance(value, datetime):
+        return 1 + _delimited(_timestamp_size(value))
+    return 2 + _delimited(len(value))
+
+
+def _element_size(value: Any) -> int:
+    return _wrapped_size(value) if type(value) is list else value_size(value)
+
+
+def _wrapped_size(value: list[Any]) -> int:
+    inner = value_size(value)
+    return 1 + _delimited(1 + _delimited(_WRAPPED_LIST + 1 + _delimited(inner)))
+
+
+def _timestamp_size(value: datetime) -> int:
+    micros = (value - EPOCH) // MICROSECOND
+    seconds, rest = divmod(micros, 1_000_000)
+    return (1 + varint_size(seconds) if seconds else 0) + (
+        1 + varint_size(rest * 1000) if rest else 0
+    )
+
+
+def fields_size(document: dict[str, Any]) -> int:
+    """Bytes of the fields of a document, or of a map."""
+    total = 0
+    for name, value in document.items():
+        entry = 1 + _delimited(text_size(name)) + 1 + _delimited(value_size(value))
+        total += 1 + _delimited(entry)
+    return total
+
+
+def storage_size(value: Any) -> int:
+    """Bytes a value takes in storage
+    (https://cloud.google.com/firestore/docs/storage-size)."""
+    kind = type(value)
+    if kind is str:
+        return text_size(value) + 1
+    if value is None or kind is bool:
+        return 1
+    if kind is dict:
+        return sum(text_size(name) + 1 + storage_size(item) for name, item in value.items())
+    if kind is list:
+        return sum(storage_size(item) for item in value)
+    if kind is Vector:
+        return 8 * len(value) + 32
+    if kind is bytes:
+        return len(value)
+    return 8
+
+
+def check_size(model: type[Record], document: dict[str, Any], size: int) -> None:
+    """Refuse a document of `size` wire bytes that no backend may hold."""
+    if size > MAX_RECORD_BYTES:
+        raise InvalidRecord(
+            f"{model.__name__}: {size:,} bytes encoded, at most {MAX_RECORD_BYTES:,} "
+            f"(largest: {_largest(document)}); split it into several records",
+            model=model.__name__,
+            field=_largest(document),
+        )
+    # Storage never takes more than thrice the wire's bytes, nor an entry less than two of them.
+    if size * 3 > MAX_ROOT_BYTES:
+        _check_root(model, document)
+    if size > MAX_INDEX_ENTRIES * 2:
+        _check_index_entries(model, document)
+
+
+def _check_root(model: type[Record], document: dict[str, Any]) -> None:
+    large = spec_of(model).large
+    root = {name: value for name, value in document.items() if name not in large}
+    if storage_size(root) > MAX_ROOT_BYTES:
+        raise InvalidRecord(
+            f"{model.__name__}: more than {MAX_ROOT_BYTES:,} bytes outside its large fields "
+            f"(largest: {_largest(root)}); declare that field large, or split the record",
+            model=model.__name__,
+            field=_largest(root),
+        )
+
+
+def _check_index_entries(model: type[Record], document: dict[str, Any]) -> None:
+    spec = spec_of(model)
+    entries = {
+        name: index_entries(value)
+        for name, value in document.items()
+        if name not in spec.unindexed and type(value) in (dict, list)
+    }
+    if sum(entries.values()) > MAX_INDEX_ENTRIES:
+        worst = max(entries, key=lambda name: entries[name])
+        raise InvalidRecord(
+            f"{model.__name__}.{worst}: {entries[worst]:,} index entries, at most "
+            f"{MAX_INDEX_ENTRIES:,} in one record; declare the field unindexed",
+            model=model.__name__,
+            field=worst,
+        )
+
+
+def index_entries(value: Any) -> int:
+    """Entries in automatic indexes: two for each value of a map, one for each of a list."""
+    if type(value) is dict:
+        return 2 + sum(index_entries(item) for item in value.values())
+    if type(value) is list:
+        return 2 + len(value)
+    return 2
+
+
+def _largest(document: dict[str, Any]) -> str:
+    return max(document, key=lambda name: value_size(document[name]), default="")

@@ -1,0 +1,304 @@
+"""Operations and answers: the values that go down to a store and come back up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum, StrEnum
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, overload
+
+from .errors import InvalidQuery
+from .fieldpaths import checked_patch
+from .record import Record, checked_key, spec_of
+from .values import checked_text
+
+R = TypeVar("R", bound=Record)
+R_co = TypeVar("R_co", bound=Record, covariant=True)
+
+Revision: TypeAlias = int
+"""Rises with every change of a store and is never used again; microseconds on Firestore."""
+
+_UNUSABLE_NAMESPACE = re.compile(r"\.\.?|__.*__|.*/.*", re.DOTALL)
+MAX_NAMESPACE_BYTES = 1_500
+
+
+class Presence(Enum):
+    ABSENT = "absent"
+    PRESENT = "present"
+
+
+ABSENT: Final = Presence.ABSENT
+"""Precondition: no such record may exist; an expired one counts as none."""
+PRESENT: Final = Presence.PRESENT
+"""Precondition: the record must exist."""
+
+Expect: TypeAlias = Presence | Revision | None
+
+
+class Durability(StrEnum):
+    """How safely a write is kept, weakest first."""
+
+    VOLATILE = "volatile"
+    JOURNALED = "journaled"
+    COMMITTED = "committed"
+
+
+class Source(StrEnum):
+    """Who answered a read."""
+
+    PRIMARY = "primary"
+    CACHE = "cache"
+    JOURNAL = "journal"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Ref(Generic[R_co]):
+    """Which record: its type, its id and, where there are tenants, its namespace."""
+
+    model: type[R_co]
+    key: str
+    namespace: str | None = None
+
+    def __post_init__(self) -> None:
+        spec_of(self.model)
+        try:
+            checked_key(self.key)
+        except ValueError as error:
+            raise InvalidQuery(f"{self.model.__name__}: {error}", field="key") from None
+        checked_namespace(self.namespace)
+
+    @property
+    def collection(self) -> str:
+        return spec_of(self.model).collection
+
+
+def checked_namespace(namespace: str | None) -> str | None:
+    if namespace is None:
+        return None
+    if (
+        not namespace
+        or _UNUSABLE_NAMESPACE.fullmatch(namespace)
+        or len(checked_text(namespace).encode()) > MAX_NAMESPACE_BYTES
+    ):
+        raise InvalidQuery(
+            "a namespace must be 1 to 1,500 bytes without '/', and not '.', '..' or '__x__'",
+            field="namespace",
+        )
+    return namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store the whole record, over whatever was there unless `expect` says otherwise."""
+
+    record: Record
+    expect: Expect = None
+    namespace: str | None = None
+    ref: Ref[Record] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ref = Ref(type(self.record), self.record.key, self.namespace)
+        object.__setattr__(self, "ref", ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Change single fields without reading. Paths are ``"field"`` or ``"map_field.name"``.
+
+    ``set`` assigns, ``increment`` adds to a number, ``add`` and ``remove`` treat a list as a set,
+    ``unset`` returns a field to its default or removes a map's entry. The record must exist, unless
+    `or_create` gives what to patch when it does not. Keys, scopes and ``large`` fields do not
+    change by patch.
+
+    Raises ``InvalidRecord`` at construction, naming the field.
+    """
+
+    ref: Ref[Record]
+    set: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    increment: Mapping[str, float] = field(default_factory=dict[str, float])
+    add: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
+    remove: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
+    unset: Sequence[str] = ()
+    expect: Presence | Revision = PRESENT
+    or_create: Record | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in checked_patch(self.ref.model, self).items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove the record. Deleting the absent succeeds, unless `expect` says otherwise."""
+
+    ref: Ref[Record]
+    expect: Expect = None
+
+
+Op: TypeAlias = Put | Patch | Delete
+
+
+CacheMode: TypeAlias = Literal["use", "refresh", "bypass", "only"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one call is made; ``None`` leaves it to the layer.
+
+    ``timeout`` is the whole call's deadline in seconds. ``atomic=False`` lets a write go in chunks.
+    ``max_age`` in seconds refuses older copies in an outage. ``min_durability`` refuses weaker
+    acknowledgements.
+    """
+
+    timeout: float | None = None
+    cache: CacheMode | None = None
+    max_age: float | None = None
+    min_durability: Durability | None = None
+    atomic: bool | None = None
+
+    def over(self, other: Options) -> Options:
+        """`other`, with what is set here in its place."""
+        own = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return replace(other, **own) if own else other
+
+
+DEFAULT: Final = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """Operations a provider bills: document reads, writes and deletes."""
+
+    reads: int = 0
+    writes: int = 0
+    deletes: int = 0
+
+    def __add__(self, other: Billed) -> Billed:
+        return Billed(
+            self.reads + other.reads, self.writes + other.writes, self.deletes + other.deletes
+        )
+
+
+FREE: Final = Billed()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a write.
+
+    ``revisions`` follow the operations, ``None`` for deletes; ``version`` is the commit's own time
+    on the store's clock.
+    """
+
+    revisions: tuple[Revision | None, ...]
+    version: Revision | None
+    durability: Durability = Durability.COMMITTED
+    cache_invalidation: Literal["none", "done", "pending"] = "none"
+    billed: Billed = FREE
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[R_co]):
+    """A record as a store holds it; ``age`` is how old the answer is, in seconds.
+
+    ``distance`` is set by a nearest-neighbour query only.
+    """
+
+    record: R_co
+    revision: Revision
+    source: Source = Source.PRIMARY
+    age: float = 0.0
+    distance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Sequence[Stored[R_co] | None]):
+    """Answers in the order asked, ``None`` for what is absent.
+
+    ``as_of`` is the store's time at which all of it holds, ``None`` if the store did not say.
+    """
+
+    items: tuple[Stored[R_co] | None, ...]
+    as_of: Revision | None = None
+    billed: Billed = FREE
+
+    @overload
+    def __getitem__(self, index: int) -> Stored[R_co] | None: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Stored[R_co] | None, ...]: ...
+    def __getitem__(
+        self, index: int | slice
+    ) -> Stored[R_co] | None | tuple[Stored[R_co] | None, ...]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def records(self) -> list[R_co | None]:
+        return [item and item.record for item in self.items]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R_co]):
+    """One page of a query. ``cursor`` fetches the next one; ``None`` after the last.
+
+    ``complete`` is false only when an outage may hide items.
+    """
+
+    items: tuple[Stored[R_co], ...]
+    cursor: str | None = None
+    complete: bool = True
+    source: Source = Source.PRIMARY
+    as_of: Revision | None = None
+    billed: Billed = FREE
+
+    @property
+    def records(self) -> list[R_co]:
+        return [item.record for item in self.items]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many records match."""
+
+    name: str = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of a field's numbers; 0 where there are none."""
+
+    name: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """The mean of a field's numbers; ``None`` where there are none."""
+
+    name: str
+    of: str
+
+
+Measure: TypeAlias = Count | Sum | Average
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(Mapping[str, float | None]):
+    """Measures by their names."""
+
+    values_by_name: Mapping[str, float | None]
+    as_of: Revision | None = None
+    billed: Billed = FREE
+
+    def __getitem__(self, name: str) -> float | None:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)

@@ -1,0 +1,381 @@
+"""Queries: values that say which records, in which order, and how many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import takewhile
+from typing import Any, Final, Generic, Literal, Self, TypeAlias
+
+from .errors import InvalidQuery
+from .fieldpaths import check_field, kinds
+from .models import MemoryItem
+from .operations import R_co, checked_namespace
+from .record import EXPIRATION, Record, RecordSpec, spec_of
+from .values import MAX_VECTOR_DIMENSIONS, Vector, is_nan, storable
+
+Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "contains_any"]
+RANGES: Final = frozenset({"<", "<=", ">", ">=", "!="})
+LISTS: Final = frozenset({"in", "contains_any"})
+OPERATORS: Final[frozenset[str]] = RANGES | LISTS | {"==", "contains"}
+
+MAX_DISJUNCTIONS = 30
+"""Firestore's bound for the values of ``in`` and ``contains_any``, multiplied together."""
+MAX_OPERAND_BYTES = 1_500
+"""Firestore's bound for a text or bytes in a condition."""
+MAX_CONDITIONS = 100
+"""Firestore's bound for conditions and orders together."""
+MAX_NEIGHBOURS = 1_000
+"""Firestore's bound for one nearest-neighbour query."""
+MAX_PAGE_SIZE = 10_000
+
+Metric: TypeAlias = Literal["cosine", "euclidean", "dot_product"]
+METRICS: Final[frozenset[str]] = frozenset({"cosine", "euclidean", "dot_product"})
+
+WhereArgument: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Operator, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition on one field."""
+
+    field: str
+    operator: Operator
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One field to order by."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Order by distance to a vector instead."""
+
+    field: str
+    vector: Vector
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Query(Generic[R_co]):
+    """Which records of one type, in which order.
+
+    ``where`` is a map of equalities, ``{"user_id": "alice"}``, or triples,
+    ``[("user_id", "==", "alice"), ("timestamp", ">=", since)]``; operators are ``==``, ``!=``,
+    ``<``, ``<=``, ``>``, ``>=``, ``in``, ``contains`` and ``contains_any``. A condition holds only
+    between values of one kind, and ``!=`` never holds for ``None``.
+    ``order_by`` names fields, ``"-timestamp"`` for descending; ties go by id in the last direction.
+    Records that lack an ordered field are left out.
+    ``page_size`` is the number of records a page holds, 100 by default; ``limit`` the number of
+    records in all. ``after`` is the cursor of an earlier page.
+    ``include_expired`` shows records past their expiration, for cleaning up.
+
+    Raises ``InvalidQuery`` for what some backend could not answer, naming the remedy.
+    """
+
+    model: type[R_co]
+    where: tuple[Filter, ...]
+    order_by: tuple[Order, ...]
+    page_size: int
+    limit: int | None
+    after: str | None
+    namespace: str | None
+    include_expired: bool
+    nearest: Nearest | None
+
+    def __init__(
+        self,
+        model: type[R_co],
+        *,
+        where: WhereArgument = (),
+        order_by: str | Iterable[str] = (),
+        page_size: int = 100,
+        limit: int | None = None,
+        after: str | None = None,
+        namespace: str | None = None,
+        include_expired: bool = False,
+    ) -> None:
+        filters = tuple(_filters(model, where))
+        self._set(
+            model=model,
+            where=filters,
+            order_by=_orders(model, order_by, filters),
+            page_size=_checked_count("page_size", page_size, MAX_PAGE_SIZE),
+            limit=None if limit is None else _checked_count("limit", limit),
+            after=after,
+            namespace=checked_namespace(namespace),
+            include_expired=include_expired,
+            nearest=None,
+        )
+        _check_together(self)
+        _check_indexed(self)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with other ``page_size``, ``limit``, ``after``, ``namespace`` or ``where``."""
+        copy = object.__new__(type(self))
+        copy._set(**{f.name: getattr(self, f.name) for f in fields(self)} | changes)
+        return copy
+
+    def near(
+        self, field: str, vector: Sequence[float], *, limit: int = 10, metric: Metric = "cosine"
+    ) -> Self:
+        """The records nearest to `vector`, nearest first, in one page of at most `limit`.
+
+        Only equality conditions may go with it. Records without a vector, or with one of other
+        length, are left out.
+        """
+        _check_near(self, field, metric)
+        numbers = _checked_vector(field, vector)
+        return self.with_(
+            nearest=Nearest(field, numbers, metric),
+            limit=_checked_count("limit", limit, MAX_NEIGHBOURS),
+            page_size=limit,
+        )
+
+    @property
+    def spec(self) -> RecordSpec:
+        return spec_of(self.model)
+
+    @property
+    def hides_expired(self) -> bool:
+        return not self.include_expired and EXPIRATION in self.model.model_fields
+
+    @property
+    def equalities(self) -> tuple[str, ...]:
+        """Fields held to one value each, or to one of a list."""
+        return tuple(dict.fromkeys(f.field for f in self.where if f.operator in ("==", "in")))
+
+    @property
+    def tail(self) -> tuple[Order, ...]:
+        """What an index must be sorted by behind the equalities."""
+        lists = [Order(f.field) for f in self.where if f.operator in ("contains", "contains_any")]
+        return (*lists, *self.order_by)
+
+
+def _filters(model: type[Record], where: WhereArgument) -> Iterable[Filter]:
+    triples: Iterable[Any] = (
+        ((name, "==", value) for name, value in where.items())
+        if isinstance(where, Mapping)
+        else where
+    )
+    disjunctions = 1
+    for triple in triples:
+        if not isinstance(triple, tuple | list) or len(triple) != 3:  # pyright: ignore[reportUnknownArgumentType]
+            raise InvalidQuery(
+                'a condition is a triple such as ("user_id", "==", "alice"), not '
+                f"{type(triple).__name__}"
+            )
+        condition = _filter(model, *triple)
+        disjunctions *= len(condition.value) if condition.operator in LISTS else 1
+        yield condition
+    if disjunctions > MAX_DISJUNCTIONS:
+        raise InvalidQuery(
+            f"the lists of 'in' and 'contains_any' multiply to {disjunctions} cases, more than "
+            f"{MAX_DISJUNCTIONS}; ask in several queries"
+        )
+
+
+def _filter(model: type[Record], field: str, operator: Any, value: Any) -> Filter:
+    if operator not in OPERATORS:
+        raise InvalidQuery(
+            f"{field}: no operator {operator!r}; use one of {', '.join(sorted(OPERATORS))}",
+            field=field,
+        )
+    check_field(model, field)
+    if field.split(".")[0] in spec_of(model).large:
+        raise InvalidQuery(
+            f"{field} is a large field, which no store can filter by; keep what you look for in a "
+            "field of its own",
+            field=field,
+        )
+    checked = _operand(field, value)
+    _check_operand(field, operator, checked, value)
+    return Filter(field, operator, checked)
+
+
+def _operand(field: str, value: Any) -> Any:
+    try:
+        return storable(value)
+    except ValueError as error:
+        raise InvalidQuery(
+            f"{field}: {error} (got {type(value).__name__})", field=field
+        ) from None
+
+
+def _check_operand(field: str, operator: str, checked: Any, given: Any) -> None:
+    items = checked if operator in LISTS and isinstance(checked, list) else [checked]
+    if any(is_nan(item) for item in items):
+        raise InvalidQuery(f"{field}: NaN has no order and equals nothing", field=field)
+    if operator in LISTS and (not isinstance(checked, list) or not checked):
+        raise InvalidQuery(
+            f"{field}: {operator!r} takes a list with at least one value, not "
+            f"{type(given).__name__}",
+            field=field,
+        )
+    if any(_operand_size(item) > MAX_OPERAND_BYTES for item in items):
+        raise InvalidQuery(
+            f"{field}: more than {MAX_OPERAND_BYTES:,} bytes to compare with; store a hash and "
+            "compare that",
+            field=field,
+        )
+    if operator != "==" and any(item is None for item in items):
+        raise InvalidQuery(
+            f"{field}: None can only be asked for with '==' (got {operator!r})", field=field
+        )
+
+
+def _operand_size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    return len(value) if isinstance(value, bytes) else 0
+
+
+def _check_together(query: Query[Any]) -> None:
+    """Refuse conditions that each are fine, but not with each other."""
+    operators = [condition.operator for condition in query.where]
+    if operators.count("contains") + operators.count("contains_any") > 1:
+        raise InvalidQuery("only one 'contains' or 'contains_any' goes into a query")
+    if operators.count("!=") > 1:
+        raise InvalidQuery("only one '!=' goes into a query")
+    if len(query.where) + len(query.order_by) > MAX_CONDITIONS:
+        raise InvalidQuery(f"more than {MAX_CONDITIONS} conditions and orders in a query")
+
+
+def _orders(
+    model: type[Record], order_by: str | Iterable[str], filters: tuple[Filter, ...]
+) -> tuple[Order, ...]:
+    """The orders asked for, with the ranged fields Firestore would order by put behind them."""
+    names = [order_by] if isinstance(order_by, str) else list(order_by)
+    orders = [Order(name.removeprefix("-"), name.startswith("-")) for name in names]
+    for order in orders:
+        check_field(model, order.field)
+        if order.field.split(".")[0] in spec_of(model).large:
+            raise InvalidQuery(
+                f"{order.field} is a large field, which no store can order by", field=order.field
+            )
+    ordered = {order.field for order in orders}
+    if len(ordered) < len(orders):
+        raise InvalidQuery("order_by names a field twice")
+    descending = bool(orders) and orders[-1].descending
+    ranged = sorted({f.field for f in filters if f.operator in RANGES} - ordered)
+    fixed = {f.field for f in filters if f.operator == "=="}
+    return tuple(
+        order
+        for order in [*orders, *(Order(name, descending) for name in ranged)]
+        if order.field not in fixed
+    )
+
+
+def _checked_count(name: str, value: Any, most: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidQuery(
+            f"{name} must be a whole number from 1 (got {type(value).__name__})", field=name
+        )
+    if most is not None and value > most:
+        raise InvalidQuery(f"{name} is {value}, at most {most}", field=name)
+    return value
+
+
+def _check_near(query: Query[Any], field: str, metric: str) -> None:
+    check_field(query.model, field)
+    if Vector not in kinds(query.model, field) and list not in kinds(query.model, field):
+        raise InvalidQuery(f"{field} holds no vectors", field=field)
+    if metric not in METRICS:
+        raise InvalidQuery(f"no metric {metric!r}; use one of {', '.join(sorted(METRICS))}")
+    if query.order_by or query.after or any(f.operator != "==" for f in query.where):
+        raise InvalidQuery(
+            "near() takes equality conditions only, and no order_by or after", field=field
+        )
+
+
+def _checked_vector(field: str, vector: Sequence[float]) -> Vector:
+    try:
+        numbers = Vector(float(number) for number in vector)
+    except (TypeError, ValueError):
+        raise InvalidQuery(f"{field}: a vector is a list of numbers", field=field) from None
+    if not 1 <= len(numbers) <= MAX_VECTOR_DIMENSIONS:
+        raise InvalidQuery(
+            f"{field}: a vector of {len(numbers)} dimensions; 1 to {MAX_VECTOR_DIMENSIONS} can be "
+            "searched",
+            field=field,
+        )
+    if any(number - number != 0 for number in numbers):
+        raise InvalidQuery(f"{field}: a vector of finite numbers is needed", field=field)
+    return numbers
+
+
+def _check_indexed(query: Query[Any]) -> None:
+    """Fields exempt from single-field indexes need a declared composite index."""
+    spec = query.spec
+    used = {*query.equalities, *(order.field for order in query.tail)}
+    exempt = sorted(name for name in used if name.split(".")[0] in spec.unindexed)
+    if exempt and not covered(spec.indexes, query):
+        declared = "; ".join(", ".join(index) for index in spec.indexes) or "none"
+        raise InvalidQuery(
+            f"{exempt[0]} has no index of its own: a query may use it behind the equalities of a "
+            f"declared index. {query.model.__name__} declares: {declared}",
+            field=exempt[0],
+        )
+
+
+def covered(indexes: Iterable[tuple[str, ...]], query: Query[Any]) -> bool:
+    """Whether these composite indexes answer the query, one or several merged by equal tails."""
+    tail, equal = query.tail, set(query.equalities)
+    found: set[str] = set()
+    for index in indexes:
+        orders = tuple(Order(name.removeprefix("-"), name.startswith("-")) for name in index)
+        head = [o.field for o in takewhile(lambda o: o.field in equal, orders)]
+        if _same_order(orders[len(head) :], tail):
+            found.update(head)
+    return found == equal
+
+
+def _same_order(ours: tuple[Order, ...], wanted: tuple[Order, ...]) -> bool:
+    flipped = tuple(Order(order.field, not order.descending) for order in wanted)
+    return ours in (wanted, flipped)
+
+
+def between(field: str, start: datetime | None, end: datetime | None) -> list[Any]:
+    """Conditions for a half-open range of time; ``None`` leaves that end open."""
+    bounds: list[Any] = []
+    if start is not None:
+        bounds.append((field, ">=", start))
+    if end is not None:
+        bounds.append((field, "<", end))
+    return bounds
+
+
+def recent(
+    *,
+    user_id: str,
+    session_id: str | None = None,
+    item_type: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    page_size: int = 50,
+    limit: int | None = None,
+    after: str | None = None,
+) -> Query[MemoryItem]:
+    """A user's conversation, newest first; of one session, type or span of time if given."""
+    equal = {"user_id": user_id, "session_id": session_id, "item_type": item_type}
+    return Query(
+        MemoryItem,
+        where=[
+            *((name, "==", value) for name, value in equal.items() if value is not None),
+            *between("timestamp", start, end),
+        ],
+        order_by="-timestamp",
+        page_size=page_size,
+        limit=limit,
+        after=after,
+    )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from .errors import InvalidQuery, InvalidRecord
-from .record import Record, spec_of
+from .record import EXPIRATION, Record, spec_of
 from .values import Vector, is_nan, storable
 
 Path = tuple[str, ...]
@@ -138,6 +138,9 @@ def _each(
 def _check_paths(model: type[Record], paths: list[str]) -> None:
     spec = spec_of(model)
     fixed = {*spec.key, *spec.scope_fields, *spec.large}
+    if spec.large:
+        # Parts of a large record expire by a time of their own, which a patch does not reach.
+        fixed.add(EXPIRATION)
     if not paths:
         raise InvalidRecord(f"{model.__name__}: a patch without changes", model=model.__name__)
     for path in paths:
@@ -147,8 +150,8 @@ def _check_paths(model: type[Record], paths: list[str]) -> None:
             raise InvalidRecord(str(error), model=model.__name__, field=path) from None
         if name in fixed:
             raise InvalidRecord(
-                f"{model.__name__}.{name} cannot change by Patch (it is a key, a scope or a large "
-                "field); use update() or Put",
+                f"{model.__name__}.{name} cannot change by Patch (it is a key, a scope, a large field, "
+                "or the expiration of a type with large fields); use update() or Put",
                 model=model.__name__,
                 field=path,
             )

@@ -94,14 +94,26 @@ class MemoryItem(
     collection="memory_items",
     scopes=["user_id", ("user_id", "session_id")],
     indexes=[
+        # Indexes with equal ends are merged, so one per filter serves every combination of filters.
         ("user_id", "-timestamp"),
         ("user_id", "item_type", "-timestamp"),
         ("user_id", "session_id", "-timestamp"),
-        ("user_id", "session_id", "item_type", "-timestamp"),
         ("user_id", "persona_active", "-timestamp"),
         ("user_id", "expiration"),
+        ("user_id", "item_type", "expiration"),
+        ("user_id", "session_id", "expiration"),
+        ("user_id", "persona_active", "expiration"),
+        # Vector indexes are not merged: one per combination.
+        ("user_id", "embedding"),
+        ("user_id", "item_type", "embedding"),
+        ("user_id", "session_id", "embedding"),
+        ("user_id", "persona_active", "embedding"),
+        ("user_id", "session_id", "item_type", "embedding"),
+        ("user_id", "session_id", "persona_active", "embedding"),
+        ("user_id", "item_type", "persona_active", "embedding"),
+        ("user_id", "session_id", "item_type", "persona_active", "embedding"),
     ],
-    unindexed=["timestamp", "expiration"],
+    unindexed=["timestamp", "expiration", "embedding"],
     large=["text_content"],
 ):
     """One thing said or noted in a conversation.
@@ -128,7 +140,7 @@ class MemoryRecord(
     _Shipped,
     collection="memory_records",
     key="record_id",
-    indexes=[("context", "-timestamp"), ("persona", "-timestamp"), ("context", "persona", "-timestamp")],
+    indexes=[("context", "-timestamp"), ("persona", "-timestamp")],
     unindexed=["timestamp"],
     large=["content"],
 ):
@@ -170,7 +182,7 @@ class UserSession(
     collection="user_sessions",
     key=["user_id", "session_id"],
     scopes=["user_id"],
-    indexes=[("user_id", "-last_active")],
+    indexes=[("user_id", "-last_active"), ("user_id", "ended_at", "-last_active")],
     unindexed=["created_at", "last_active", "ended_at"],
 ):
     """One conversation of one user, from its start to its end."""

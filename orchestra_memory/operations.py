@@ -109,8 +109,8 @@ class Patch:
 
     ``set`` assigns, ``increment`` adds to a number, ``add`` and ``remove`` treat a list as a set,
     ``unset`` returns a field to its default or removes a map's entry. The record must exist, unless
-    `or_create` gives what to patch when it does not. Keys, scopes and ``large`` fields do not
-    change by patch.
+    `or_create` gives what to patch when it does not. Keys, scopes, ``large`` fields and the
+    expiration of a type that has such fields do not change by patch.
 
     Raises ``InvalidRecord`` at construction, naming the field.
     """

@@ -73,7 +73,10 @@ class MemoryManager(Protocol):
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
-        """Counts, sums and averages over all records that match, computed by the store."""
+        """Counts, sums and averages over all records that match, computed by the store.
+
+        Order, limit and cursor of the query do not matter to it.
+        """
         ...
 
     @abstractmethod

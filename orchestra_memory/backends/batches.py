@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import anyio.lowlevel
 
 from ..codec.document import Document, encode
 from ..codec.ids import stored_id
@@ -15,13 +12,12 @@ from ..codec.size import check_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
 from ..operations import Delete, Op, Patch, Put, Ref
 from ..record import Record
+from .slices import sliced
 
 MAX_OPERATIONS = 400
 """Operations in one commit."""
 MAX_BYTES = 3 * 1024 * 1024
 """Encoded bytes in one commit; the Firestore emulator takes messages of 4 MiB, production 10."""
-SLICE_SECONDS = 0.002
-"""How long work without I/O may hold the event loop before others get their turn."""
 
 Address = tuple[str | None, str, str]
 """Namespace, collection and stored id: one document."""
@@ -68,14 +64,7 @@ def _patch_size(patch: Patch) -> int:
 
 async def prepare_all(ops: Iterable[Op]) -> list[Prepared]:
     """Every operation made ready, with pauses in which the event loop can turn."""
-    prepared: list[Prepared] = []
-    slice_end = time.monotonic() + SLICE_SECONDS
-    for op in ops:
-        prepared.append(prepare(op))
-        if time.monotonic() > slice_end:
-            await anyio.lowlevel.checkpoint()
-            slice_end = time.monotonic() + SLICE_SECONDS
-    return prepared
+    return [prepare(op) async for op in sliced(ops)]
 
 
 def check_atomic(prepared: Sequence[Prepared]) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from math import isnan
 from typing import Any, TypeVar
 
 import anyio.lowlevel
 
-from ..codec.cursor import Position, decode_cursor
+from ..codec.cursor import decode_cursor
 from ..codec.document import copied, is_expired
 from ..errors import StorageError
 from ..health import Health, Status
-from ..matching import comparer, distance, matches, measured, position_key, value_at
+from ..matching import matches, measured
 from ..operations import DEFAULT, Billed, Measure, Op, Options, Page, Receipt, Ref, Snapshot, Totals
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record
-from ..values import Vector, utc_now
+from ..values import utc_now
 from .batches import (
-    SLICE_SECONDS,
     Address,
     Prepared,
     address_of,
@@ -30,15 +27,16 @@ from .batches import (
     prepare_all,
 )
 from .rows import (
-    PreconditionFailed,
     Row,
-    applied,
-    conflict,
+    decided,
+    nearest_rows,
     page_of,
-    position_of,
+    revisions_of,
     room,
+    rows_after,
     stored_of,
 )
+from .slices import sliced
 
 R = TypeVar("R", bound=Record)
 
@@ -87,11 +85,11 @@ class LocalMemory(MemoryManager):
         await anyio.lowlevel.checkpoint()
         position, as_of = decode_cursor(query), self._revision
         rows = [row async for row in self._matching(query)]
-        if query.nearest is None:
-            rows = _after(query, position, rows)
-        else:
-            rows = _nearest(query, rows)
         size = room(query, position)
+        if query.nearest is None:
+            rows = rows_after(query, position, rows)
+        else:
+            rows = nearest_rows(query, rows, size)
         billed = Billed(reads=max(1, min(size, len(rows))))
         return page_of(
             query, position, rows[:size], more=len(rows) > size, as_of=as_of, billed=billed
@@ -102,7 +100,7 @@ class LocalMemory(MemoryManager):
     ) -> Totals:
         await anyio.lowlevel.checkpoint()
         as_of = self._revision
-        documents = [row.document async for row in self._matching(query)]
+        documents = [row.document async for row in self._matching(query.with_(order_by=()))]
         billed = Billed(reads=max(1, -(-len(documents) // 1000)))
         return Totals(measured(measures, documents), as_of, billed)
 
@@ -116,28 +114,16 @@ class LocalMemory(MemoryManager):
 
     def _commit(self, chunk: Sequence[Prepared]) -> list[int | None]:
         """All of it or nothing, without giving up the event loop."""
-        now, revision = self._clock(), self._revision + 1
-        changed: dict[Address, Row | None] = {}
-        failed: list[Prepared] = []
-        for item in chunk:
-            row = changed[item.address] if item.address in changed else self._row(item.address)
-            try:
-                document = applied(item, row, now)
-            except PreconditionFailed:
-                failed.append(item)
-                continue
-            stored_id = item.address[2]
-            changed[item.address] = document and Row(stored_id, copied(document), revision)
-        if failed:
-            raise conflict(failed)
+        revision = self._revision + 1
+        changed = decided(chunk, self._row, self._clock(), revision)
         for (namespace, collection, stored_id), row in changed.items():
             rows = self._collections.setdefault((namespace, collection), {})
             if row is None:
                 rows.pop(stored_id, None)
             else:
-                rows[stored_id] = row
+                rows[stored_id] = Row(stored_id, copied(row.document), revision)
         self._revision = revision
-        return [revision if changed[item.address] is not None else None for item in chunk]
+        return revisions_of(chunk, changed, revision)
 
     async def _matching(self, query: Query[Any]) -> AsyncIterator[Row]:
         now = self._clock()
@@ -147,49 +133,3 @@ class LocalMemory(MemoryManager):
                 continue
             if matches(row.document, query):
                 yield row
-
-
-T = TypeVar("T")
-
-
-async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
-    """The items, with pauses in which the event loop can turn."""
-    slice_end = time.monotonic() + SLICE_SECONDS
-    for item in items:
-        yield item
-        if time.monotonic() > slice_end:
-            await anyio.lowlevel.checkpoint()
-            slice_end = time.monotonic() + SLICE_SECONDS
-
-
-def _after(query: Query[Any], position: Position | None, rows: list[Row]) -> list[Row]:
-    """Rows in order, from behind the position."""
-    order = comparer(query.order_by)
-    keyed = [(order(_key(position_of(query, row, 0))), row) for row in rows]
-    if position is not None:
-        start = order(_key(position))
-        keyed = [(key, row) for key, row in keyed if start < key]
-    keyed.sort(key=lambda pair: pair[0])
-    return [row for _, row in keyed]
-
-
-def _key(position: Position) -> tuple[str, ...]:
-    return position_key(position.values, position.stored_id)
-
-
-def _nearest(query: Query[Any], rows: list[Row]) -> list[Row]:
-    nearest = query.nearest
-    assert nearest is not None  # noqa: S101
-    found: list[Row] = []
-    for row in rows:
-        vector = value_at(row.document, nearest.field)
-        if type(vector) is Vector and len(vector) == len(nearest.vector):
-            away = distance(vector, nearest.vector, nearest.metric)
-            found.append(Row(row.stored_id, row.document, row.revision, away))
-    found.sort(key=lambda row: (*_rank(row.distance or 0.0, nearest.metric), row.stored_id))
-    return found
-
-
-def _rank(away: float, metric: str) -> tuple[bool, float]:
-    """Nearest first; what has no distance last."""
-    return isnan(away), -away if metric == "dot_product" else away

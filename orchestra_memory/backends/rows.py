@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nsmallest
+from math import isnan
 from typing import Any, TypeVar
 
 from ..codec.cursor import Position, encode_cursor
@@ -11,12 +14,13 @@ from ..codec.document import Document, decode, is_expired, key_in, patched
 from ..codec.ids import key_of_stored
 from ..codec.size import check_size, fields_size
 from ..errors import Conflict, InvalidRecord
-from ..matching import value_at
+from ..matching import comparer, distance, position_key, value_at
 from ..operations import (
     ABSENT,
     PRESENT,
     Billed,
     Delete,
+    Op,
     Page,
     Patch,
     Put,
@@ -25,9 +29,10 @@ from ..operations import (
     Source,
     Stored,
 )
-from ..queries import Query
+from ..queries import Nearest, Query
 from ..record import Record
-from .batches import Prepared
+from ..values import Vector
+from .batches import Address, Prepared
 
 R = TypeVar("R", bound=Record)
 
@@ -44,6 +49,50 @@ class Row:
 
 class PreconditionFailed(Exception):
     """An operation's ``expect`` does not hold."""
+
+
+def decided(
+    chunk: Sequence[Prepared],
+    current: Callable[[Address], Row | None],
+    now: datetime,
+    revision: Revision,
+) -> dict[Address, Row | None]:
+    """What the chunk makes of the documents it touches; ``None`` for what it removes.
+
+    Nothing is changed yet, and `current` is asked only for what an operation depends on. Raises
+    ``Conflict``, naming every operation whose precondition fails.
+    """
+    changed: dict[Address, Row | None] = {}
+    failed: list[Prepared] = []
+    for item in chunk:
+        if item.address in changed:
+            row = changed[item.address]
+        else:
+            row = current(item.address) if _depends(item.op) else None
+        try:
+            document = applied(item, row, now)
+        except PreconditionFailed:
+            failed.append(item)
+            continue
+        changed[item.address] = document and Row(item.address[2], document, revision)
+    if failed:
+        raise conflict(failed)
+    return changed
+
+
+def _depends(op: Op) -> bool:
+    """Whether what is stored matters to the operation."""
+    return op.expect is not None or isinstance(op, Patch)
+
+
+def revisions_of(
+    chunk: Sequence[Prepared], changed: dict[Address, Row | None], revision: Revision
+) -> list[Revision | None]:
+    """One for each operation; ``None`` for deletes, and for what a later one deleted."""
+    return [
+        None if isinstance(item.op, Delete) or changed[item.address] is None else revision
+        for item in chunk
+    ]
 
 
 def applied(item: Prepared, row: Row | None, now: datetime) -> Document | None:
@@ -143,3 +192,40 @@ def page_of(
 def position_of(query: Query[Any], row: Row, served: int) -> Position:
     values = tuple(value_at(row.document, order.field) for order in query.order_by)
     return Position(values, row.stored_id, served)
+
+
+def rows_after(query: Query[Any], position: Position | None, rows: Iterable[Row]) -> list[Row]:
+    """Rows in order, from behind the position."""
+    order = comparer(query.order_by)
+    keyed = [(order(_key(position_of(query, row, 0))), row) for row in rows]
+    if position is not None:
+        start = order(_key(position))
+        keyed = [(key, row) for key, row in keyed if start < key]
+    keyed.sort(key=lambda pair: pair[0])
+    return [row for _, row in keyed]
+
+
+def _key(position: Position) -> tuple[str, ...]:
+    return position_key(position.values, position.stored_id)
+
+
+def nearest_rows(query: Query[Any], rows: Iterable[Row], count: int) -> list[Row]:
+    """The `count` rows nearest to what `query` looks for, nearest first."""
+    nearest = query.nearest
+    assert nearest is not None  # noqa: S101
+    return nsmallest(count, _measured(nearest, rows), key=lambda row: _rank(row, nearest.metric))
+
+
+def _measured(nearest: Nearest, rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows with their distances, less those that have none."""
+    for row in rows:
+        vector = value_at(row.document, nearest.field)
+        if type(vector) is Vector and len(vector) == len(nearest.vector):
+            away = distance(vector, nearest.vector, nearest.metric)
+            yield Row(row.stored_id, row.document, row.revision, away)
+
+
+def _rank(row: Row, metric: str) -> tuple[bool, float, str]:
+    """Nearest first; what has no distance last."""
+    away = row.distance or 0.0
+    return isnan(away), -away if metric == "dot_product" else away, row.stored_id

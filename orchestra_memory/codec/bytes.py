@@ -97,5 +97,6 @@ def _unmarked(found: dict[str, Any]) -> Any:
 def _read(name: str, value: Any) -> Any:
     try:
         return _READERS[name](value)
-    except (TypeError, AttributeError):
-        raise ValueError(f"{name} holds {type(value).__name__}") from None
+    except (TypeError, AttributeError, ValueError):
+        # The original error shows the value.
+        raise ValueError(f"{name} holds no such value, but {type(value).__name__}") from None

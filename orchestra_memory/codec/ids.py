@@ -1,17 +1,22 @@
-"""Record ids as stores keep them: any id, reversibly, in what Firestore allows.
+"""Ids and names as stores keep them: any, reversibly, in what Firestore allows.
 
 An id Firestore takes is stored as it is. Others begin with ``~e`` and have ``/`` and ``%``
 percent-escaped; what then grows beyond 1,500 bytes begins with ``~h``, a hash, and the document
-carries the id itself.
+carries the id itself. A field name or map key that is empty, reserved (``__x__``) or begins with
+``~`` gets ``~:`` in front.
 """
 
 from __future__ import annotations
 
 import re
 from hashlib import sha256
+from typing import Final
 
 from ..record import MAX_KEY_BYTES
 
+WRAPPED_LIST: Final = "~list"
+"""The one key of the map that stands for a list in a list."""
+_ESCAPE = "~:"
 _FORBIDDEN = re.compile(r"\.\.?|__.*__|~.*|.*/.*", re.DOTALL)
 
 
@@ -32,3 +37,17 @@ def key_of_stored(stored: str) -> str | None:
     if stored.startswith("~h"):
         return None
     return stored[2:].replace("%2F", "/").replace("%25", "%")
+
+
+def escaped_name(name: str) -> str:
+    """A field name or map key in what Firestore takes."""
+    if name and name[0] not in "_~":
+        return name
+    if not name or name[0] == "~" or (name.startswith("__") and name.endswith("__")):
+        return _ESCAPE + name
+    return name
+
+
+def unescaped_name(name: str) -> str:
+    """The name that :func:`escaped_name` was given."""
+    return name.removeprefix(_ESCAPE)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ..errors import InvalidRecord
 from ..record import Record, spec_of
 from ..values import EPOCH, MICROSECOND, Vector
+from .ids import escaped_name
 
 MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
 """Bytes of one record on the wire; beyond Firestore's 1 MiB, large fields move to parts."""
@@ -19,9 +20,11 @@ MAX_ROOT_BYTES: Final = 1_000_000
 MAX_INDEX_ENTRIES: Final = 40_000
 """Firestore's bound for the index entries of one document."""
 
-_VECTOR_OVERHEAD = 44
-"""Bytes that mark a map as a vector."""
-_WRAPPED_LIST = 7
+_VECTOR_MARK = 27
+"""Bytes of the entry that marks a map as a vector."""
+_VECTOR_KEY = 7
+"""Bytes of the key ``value``, under which a vector's numbers lie."""
+_WRAPPED_LIST_KEY = 7
 """Bytes of the key under which a list in a list is wrapped."""
 
 
@@ -51,13 +54,17 @@ def value_size(value: Any) -> int:
     if kind is dict:
         return 1 + _delimited(fields_size(value))
     if kind is Vector:
-        numbers = 11 * len(value)
-        return 1 + _delimited(_VECTOR_OVERHEAD - 19 + 3 + _delimited(1 + _delimited(numbers)))
+        return _vector_size(len(value))
     if kind is list:
         return 1 + _delimited(sum(1 + _delimited(_element_size(item)) for item in value))
     if isinstance(value, datetime):
         return 1 + _delimited(_timestamp_size(value))
     return 2 + _delimited(len(value))
+
+
+def _vector_size(dimensions: int) -> int:
+    array = 1 + _delimited(11 * dimensions)
+    return 1 + _delimited(_VECTOR_MARK + 1 + _delimited(_VECTOR_KEY + 1 + _delimited(array)))
 
 
 def _element_size(value: Any) -> int:
@@ -66,7 +73,7 @@ def _element_size(value: Any) -> int:
 
 def _wrapped_size(value: list[Any]) -> int:
     inner = value_size(value)
-    return 1 + _delimited(1 + _delimited(_WRAPPED_LIST + 1 + _delimited(inner)))
+    return 1 + _delimited(1 + _delimited(_WRAPPED_LIST_KEY + 1 + _delimited(inner)))
 
 
 def _timestamp_size(value: datetime) -> int:
@@ -81,7 +88,7 @@ def fields_size(document: dict[str, Any]) -> int:
     """Bytes of the fields of a document, or of a map."""
     total = 0
     for name, value in document.items():
-        entry = 1 + _delimited(text_size(name)) + 1 + _delimited(value_size(value))
+        entry = 1 + _delimited(text_size(escaped_name(name))) + 1 + _delimited(value_size(value))
         total += 1 + _delimited(entry)
     return total
 

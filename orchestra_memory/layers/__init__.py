@@ -1,0 +1,1 @@
+"""Layers: each is a memory around a memory, and adds one promise."""

@@ -1,0 +1,1 @@
+"""What keeps calls bounded and safe to repeat."""

@@ -1,0 +1,297 @@
+"""Firestore, spoken to in its own messages through Google's generated client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ..codec.cursor import Position, decode_cursor
+from ..codec.document import is_expired
+from ..codec.firestore import decode_micros
+from ..errors import OrchestraMemoryError
+from ..health import Health, Status
+from ..matching import measured
+from ..operations import (
+    DEFAULT,
+    Billed,
+    Count,
+    Delete,
+    Measure,
+    Op,
+    Options,
+    Page,
+    Receipt,
+    Ref,
+    Revision,
+    Snapshot,
+    Totals,
+)
+from ..protocol import MemoryManager
+from ..queries import MAX_NEIGHBOURS, Query
+from ..record import EXPIRATION, Record
+from ..resilience.deadline import Deadline
+from ..resilience.retry import Retries, may_repeat, retried
+from ..values import utc_now
+from .batches import Address, Prepared, address_of, chunks_for, prepare_all
+from .chunked import commit_chunks
+from .firestore_calls import Calls, CommitRequest
+from .firestore_query import (
+    add_expired,
+    add_nearest,
+    aggregation,
+    field_path,
+    start_after,
+    structured,
+)
+from .firestore_read import rows_of
+from .firestore_write import Seen, Step, add_writes, conditional, contradictions, failed, plan
+from .rows import PreconditionFailed, Row, conflict, page_of, position_of, room, stored_of
+from .slices import sliced
+
+if TYPE_CHECKING:
+    from google.cloud.firestore_v1.async_client import AsyncClient
+
+R = TypeVar("R", bound=Record)
+
+CHUNKS_IN_FLIGHT: Final = 4
+"""Commits under way at once for one bulk write; more gave nothing on one channel."""
+ATTEMPTS: Final = 5
+"""Commits tried while the state that preconditions met keeps changing."""
+
+
+class FirestoreMemory(MemoryManager):
+    """Keeps records in Firestore.
+
+    `client` is a ready ``google.cloud.firestore.AsyncClient``; it is never closed here.
+    ``collections`` renames collections: ``{"memory_items": "chat_items"}``. Chunks of a bulk write
+    are tried again where that is safe; for single calls :class:`GuardedMemory` does so.
+    """
+
+    def __init__(
+        self, client: AsyncClient, *, collections: Mapping[str, str] | None = None
+    ) -> None:
+        self._calls = Calls(client)
+        self._collections = dict(collections or {})
+        self._retries = Retries()
+
+    def __repr__(self) -> str:
+        return f"<FirestoreMemory {self._calls.database}>"
+
+    async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
+        now = utc_now()
+        deadline = Deadline.after(options.timeout)
+        names = [self._name(address_of(ref)) for ref in refs]
+        documents = await self._calls.get(names, deadline)
+        rows = await rows_of(self._calls, documents, deadline)
+        items = [
+            None
+            if (row := rows.get(name)) is None or is_expired(row.document, now)
+            else stored_of(ref, row)
+            async for ref, name in sliced(zip(refs, names, strict=True))
+        ]
+        return Snapshot(tuple(items), documents.as_of, Billed(reads=len(set(names))))
+
+    async def write(self, ops: Sequence[Op], *, options: Options = DEFAULT) -> Receipt:
+        deadline = Deadline.after(options.timeout)
+        chunks = chunks_for(await prepare_all(ops), atomic=options.atomic)
+        if len(chunks) == 1:
+            return await self._commit(chunks[0], deadline)
+
+        async def commit(chunk: Sequence[Prepared]) -> Receipt:
+            return await retried(
+                lambda: self._commit(chunk, deadline),
+                policy=self._retries,
+                deadline=deadline,
+                repeatable=may_repeat(item.op for item in chunk),
+            )
+
+        return together(await commit_chunks(chunks, commit, in_flight=CHUNKS_IN_FLIGHT))
+
+    async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
+        deadline = Deadline.after(options.timeout)
+        if query.nearest is not None:
+            return await self._find_nearest(query, deadline)
+        position = decode_cursor(query)
+        size = room(query, position)
+        rows, as_of, read = await self._filled(query, position, size + 1, deadline)
+        return page_of(
+            query,
+            position,
+            rows[:size],
+            more=len(rows) > size,
+            as_of=as_of,
+            billed=Billed(reads=max(1, read)),
+        )
+
+    async def aggregate(
+        self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
+    ) -> Totals:
+        totals = _Totals(self, query, Deadline.after(options.timeout))
+        expired = await totals.expired()
+        if expired and not all(isinstance(measure, Count) for measure in measures):
+            return await totals.streamed(measures)
+        values: dict[str, float | None] = {}
+        for measure in measures:
+            value = await totals.of(measure)
+            values[measure.name] = value - expired if expired and value is not None else value
+        return Totals(values, totals.as_of, Billed(reads=totals.reads))
+
+    async def health(self) -> Health:
+        started = time.perf_counter()
+        try:
+            await self._calls.get([self._name((None, "health", "probe"))], Deadline())
+        except OrchestraMemoryError as error:
+            return Health("firestore", Status.DOWN, str(error), time.perf_counter() - started)
+        detail = self._calls.database
+        return Health("firestore", Status.OK, detail, time.perf_counter() - started)
+
+    def _parent(self, namespace: str | None) -> str:
+        documents = f"{self._calls.database}/documents"
+        return documents if namespace is None else f"{documents}/namespaces/{namespace}"
+
+    def _name(self, address: Address) -> str:
+        namespace, collection, stored_id = address
+        collection = self._collections.get(collection, collection)
+        return f"{self._parent(namespace)}/{collection}/{stored_id}"
+
+    def _structured(self, query: Query[Any]) -> Any:
+        collection = query.spec.collection
+        return structured(query, self._collections.get(collection, collection))
+
+    async def _commit(self, chunk: Sequence[Prepared], deadline: Deadline) -> Receipt:
+        """One commit. What its preconditions met is read only when they did not hold."""
+        impossible = contradictions(chunk)
+        seen: dict[Address, Seen] = {}
+        for _ in range(ATTEMPTS):
+            try:
+                if not impossible:
+                    return await self._send(plan(chunk, seen), deadline)
+            except PreconditionFailed:
+                pass
+            seen = await self._look(conditional(chunk), deadline)
+            if refused := [*failed(conditional(chunk), seen), *impossible]:
+                raise conflict(refused)
+        raise conflict(conditional(chunk))
+
+    async def _send(self, steps: Sequence[Step], deadline: Deadline) -> Receipt:
+        request = CommitRequest()
+        places = [
+            add_writes(request.writes, step, self._name(step.item.address))
+            async for step in sliced(steps)
+        ]
+        response = await self._calls.commit(request, deadline)
+        results = response.write_results
+        revisions = tuple(
+            None if isinstance(step.item.op, Delete) else decode_micros(results[place].update_time)
+            for step, place in zip(steps, places, strict=True)
+        )
+        deletes = sum(1 for write in request.writes if write.HasField("delete"))
+        billed = Billed(writes=len(request.writes) - deletes, deletes=deletes)
+        return Receipt(revisions, decode_micros(response.commit_time), billed=billed)
+
+    async def _look(self, items: Sequence[Prepared], deadline: Deadline) -> dict[Address, Seen]:
+        """Presence, revision and expiry of what these operations are about."""
+        addresses = {self._name(item.address): item.address for item in items}
+        documents = await self._calls.get(addresses, deadline, fields=[EXPIRATION])
+        rows = await rows_of(self._calls, documents, deadline)
+        seen = {
+            addresses[name]: Seen(row.revision, is_expired(row.document))
+            for name, row in rows.items()
+        }
+        return {address: seen.get(address, Seen(None)) for address in addresses.values()}
+
+    async def _filled(
+        self, query: Query[Any], position: Position | None, wanted: int, deadline: Deadline
+    ) -> tuple[list[Row], Revision | None, int]:
+        """Up to `wanted` living rows behind the position, and how many documents were read."""
+        now, as_of, read = utc_now(), None, 0
+        living: list[Row] = []
+        message, parent = self._structured(query), self._parent(query.namespace)
+        while True:
+            if position is not None:
+                address = (query.namespace, query.spec.collection, position.stored_id)
+                start_after(message, position, self._name(address))
+            asked = wanted - len(living)
+            message.limit.value = asked
+            documents = await self._calls.query(parent, message, deadline, as_of=as_of)
+            rows = list((await rows_of(self._calls, documents, deadline)).values())
+            as_of, read = documents.as_of, read + len(rows)
+            living += [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
+            if len(rows) < asked or len(living) >= wanted:
+                return living, as_of, read
+            position = position_of(query, rows[-1], 0)
+
+    async def _find_nearest(self, query: Query[R], deadline: Deadline) -> Page[R]:
+        now, size = utc_now(), room(query, None)
+        asked = size
+        while True:
+            message = self._structured(query)
+            add_nearest(message, query, asked)
+            documents = await self._calls.query(self._parent(query.namespace), message, deadline)
+            rows = list((await rows_of(self._calls, documents, deadline)).values())
+            living = [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
+            if len(living) >= size or len(rows) < asked or asked == MAX_NEIGHBOURS:
+                break
+            asked = min(MAX_NEIGHBOURS, asked * 2)
+        billed = Billed(reads=max(1, len(rows)))
+        return page_of(query, None, living[:size], more=False, as_of=documents.as_of, billed=billed)
+
+
+def together(receipts: Sequence[Receipt]) -> Receipt:
+    """One receipt for the chunks of a write."""
+    return Receipt(
+        tuple(revision for receipt in receipts for revision in receipt.revisions),
+        max((receipt.version or 0 for receipt in receipts), default=None),
+        billed=sum((receipt.billed for receipt in receipts), Billed()),
+    )
+
+
+class _Totals:
+    """The aggregation requests of one call, all as of the first one's time."""
+
+    def __init__(self, memory: FirestoreMemory, query: Query[Any], deadline: Deadline) -> None:
+        self._calls = memory._calls
+        self._message = memory._structured(query)
+        self._parent = memory._parent(query.namespace)
+        self._query = query
+        self._deadline = deadline
+        self._now = utc_now()
+        self.as_of: Revision | None = None
+        self.reads = 0
+
+    async def of(self, measure: Measure) -> float | None:
+        return await self._ask(self._message, measure)
+
+    async def expired(self) -> float:
+        """How many of the documents that match count as absent."""
+        if not self._query.hides_expired:
+            return 0
+        message = type(self._message)()
+        message.CopyFrom(self._message)
+        add_expired(message, self._now)
+        return await self._ask(message, Count()) or 0
+
+    async def _ask(self, message: Any, measure: Measure) -> float | None:
+        copy = type(message)()
+        copy.CopyFrom(message)
+        request = aggregation(copy, measure)
+        value, self.as_of = await self._calls.aggregate(
+            self._parent, request, self._deadline, as_of=self.as_of
+        )
+        # Billed by index entries, of which only a count tells the number.
+        entries = value or 0 if isinstance(measure, Count) else 0
+        self.reads += max(1, -(-int(entries) // 1000))
+        return value
+
+    async def streamed(self, measures: Sequence[Measure]) -> Totals:
+        """Sums over living documents only, which Firestore cannot tell while expired ones remain."""
+        message = self._message
+        fields = {EXPIRATION, *(m.of for m in measures if not isinstance(m, Count))}
+        for path in sorted(fields):
+            message.select.fields.add().field_path = field_path(path)
+        documents = await self._calls.query(self._parent, message, self._deadline, as_of=self.as_of)
+        rows = await rows_of(self._calls, documents, self._deadline)
+        living = [r.document for r in rows.values() if not is_expired(r.document, self._now)]
+        reads = self.reads + max(1, len(rows))
+        return Totals(measured(measures, living), self.as_of, Billed(reads=reads))

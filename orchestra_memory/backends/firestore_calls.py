@@ -1,0 +1,133 @@
+"""The four requests made of Firestore, with their headers, deadlines and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from google.cloud.firestore_v1 import types
+
+from ..codec.firestore import decode_micros, decode_value, encode_time
+from ..operations import Revision
+from ..resilience.deadline import Deadline
+from .firestore_access import call_metadata, database_path, gapic
+from .firestore_errors import translated
+
+if TYPE_CHECKING:
+    from google.cloud.firestore_v1.async_client import AsyncClient
+
+NAMES_PER_REQUEST: Final = 2_000
+"""Documents asked for in one request, well under 4 MiB of names."""
+
+CommitRequest: Final[Any] = types.CommitRequest.pb()
+_GetRequest: Final[Any] = types.BatchGetDocumentsRequest.pb()
+_QueryRequest: Final[Any] = types.RunQueryRequest.pb()
+_AggregationRequest: Final[Any] = types.RunAggregationQueryRequest.pb()
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Messages of found documents, and the server's time at which all of it holds."""
+
+    found: list[Any]
+    as_of: Revision | None
+
+
+class Calls:
+    """One database, spoken to without the library's own retries: the layer above decides those."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._api = gapic(client)
+        self._metadata = call_metadata(client)
+        self.database = database_path(client)
+
+    def _how(self, deadline: Deadline) -> dict[str, Any]:
+        return {"retry": None, "timeout": deadline.left(), "metadata": self._metadata}
+
+    async def commit(self, writes: Any, deadline: Deadline) -> Any:
+        """Apply a ``CommitRequest``; returns the ``CommitResponse``."""
+        writes.database = self.database
+        with translated("write"):
+            response = await self._api.commit(
+                request=types.CommitRequest.wrap(writes), **self._how(deadline)
+            )
+        return types.CommitResponse.pb(response)
+
+    async def get(
+        self,
+        names: Iterable[str],
+        deadline: Deadline,
+        *,
+        fields: Sequence[str] = (),
+        as_of: Revision | None = None,
+    ) -> Documents:
+        """The documents with these names, each once, as of one moment; the absent are left out."""
+        found: list[Any] = []
+        distinct = list(dict.fromkeys(names))
+        for start in range(0, len(distinct), NAMES_PER_REQUEST):
+            request = _GetRequest(
+                database=self.database, documents=distinct[start : start + NAMES_PER_REQUEST]
+            )
+            request.mask.field_paths.extend(fields)
+            as_of = await self._get(request, deadline, as_of, found)
+        return Documents(found, as_of)
+
+    async def _get(
+        self, request: Any, deadline: Deadline, as_of: Revision | None, found: list[Any]
+    ) -> Revision | None:
+        if as_of is not None:
+            encode_time(request.read_time, as_of)
+        if not request.mask.field_paths:
+            request.ClearField("mask")
+        with translated("read"):
+            stream = await self._api.batch_get_documents(
+                request=types.BatchGetDocumentsRequest.wrap(request), **self._how(deadline)
+            )
+            async for response in stream:
+                message = types.BatchGetDocumentsResponse.pb(response)
+                as_of = decode_micros(message.read_time)
+                if message.HasField("found"):
+                    found.append(message.found)
+        return as_of
+
+    async def query(
+        self, parent: str, query: Any, deadline: Deadline, *, as_of: Revision | None = None
+    ) -> Documents:
+        """All documents of a ``StructuredQuery``, in its order."""
+        request = _QueryRequest(parent=parent, structured_query=query)
+        if as_of is not None:
+            encode_time(request.read_time, as_of)
+        found: list[Any] = []
+        with translated("find", _collection(query)):
+            stream = await self._api.run_query(
+                request=types.RunQueryRequest.wrap(request), **self._how(deadline)
+            )
+            async for response in stream:
+                message = types.RunQueryResponse.pb(response)
+                as_of = decode_micros(message.read_time)
+                if message.HasField("document"):
+                    found.append(message.document)
+        return Documents(found, as_of)
+
+    async def aggregate(
+        self, parent: str, query: Any, deadline: Deadline, *, as_of: Revision | None
+    ) -> tuple[float | None, Revision | None]:
+        """The one value of a ``StructuredAggregationQuery`` whose alias is ``measure``."""
+        request = _AggregationRequest(parent=parent, structured_aggregation_query=query)
+        if as_of is not None:
+            encode_time(request.read_time, as_of)
+        value: float | None = None
+        with translated("aggregate", _collection(query.structured_query)):
+            stream = await self._api.run_aggregation_query(
+                request=types.RunAggregationQueryRequest.wrap(request), **self._how(deadline)
+            )
+            async for response in stream:
+                message = types.RunAggregationQueryResponse.pb(response)
+                as_of = decode_micros(message.read_time)
+                value = decode_value(message.result.aggregate_fields["measure"])
+        return value, as_of
+
+
+def _collection(query: Any) -> str:
+    return str(query.from_[0].collection_id)

@@ -1,0 +1,105 @@
+"""Google's errors as ours, in one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from google.api_core import exceptions as google
+from google.auth import exceptions as auth
+
+from ..errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    IndexMissing,
+    OrchestraMemoryError,
+    Overloaded,
+    PermissionDenied,
+    StorageError,
+    Unauthenticated,
+    Unavailable,
+)
+from .rows import PreconditionFailed
+
+_LINK = re.compile(r"https://console\S+")
+_WRONG_VERSION = ("base version", "stored version")
+_NOT_CONNECTED = ("failed to connect", "Connection refused", "DNS resolution failed")
+_WRITES = frozenset({"write"})
+
+
+@contextmanager
+def translated(operation: str, collection: str = "") -> Iterator[None]:
+    """Raise what Google's library raises as an error of ours, the cause chained."""
+    try:
+        yield
+    except (google.GoogleAPICallError, auth.GoogleAuthError) as error:
+        raise translate(error, operation, collection) from error
+
+
+def translate(error: Exception, operation: str, collection: str) -> Exception:
+    """Our error for one of Google's; the server's text, which may quote content, stays in the cause."""
+    if isinstance(error, auth.GoogleAuthError):
+        return _credential_error(error, operation)
+    if operation in _WRITES and _is_precondition(error):
+        return PreconditionFailed()
+    if isinstance(error, google.FailedPrecondition) and "index" in str(error):
+        return _index_missing(error, collection)
+    if isinstance(error, google.NotFound) and "database" in str(error):
+        return ConfigurationError(
+            "the Firestore database does not exist in this project; create it "
+            "(gcloud firestore databases create) or name another"
+        )
+    return _by_code(error, operation, collection)
+
+
+def _by_code(error: Exception, operation: str, collection: str) -> OrchestraMemoryError:
+    where = {"operation": operation, "collection": collection}
+    sent = operation in _WRITES and not any(text in str(error) for text in _NOT_CONNECTED)
+    match error:
+        case google.DeadlineExceeded():
+            return DeadlineExceeded("Firestore did not answer in time", ambiguous=sent, **where)
+        case google.ServiceUnavailable() | google.Cancelled():
+            return Unavailable("Firestore cannot be reached", ambiguous=sent, **where)
+        case google.ResourceExhausted():
+            return Overloaded("Firestore refuses more load: a quota or a size is exceeded", **where)
+        case google.Aborted():
+            return Overloaded("too many writers at one document; nothing was applied", **where)
+        case google.Unauthenticated():
+            return _credential_error(error, operation)
+        case google.Forbidden():
+            return PermissionDenied(
+                "the credential may not do this; grant it roles/datastore.user on the project",
+                **where,
+            )
+        case _:
+            name = type(error).__name__
+            return StorageError(f"Firestore refuses the {operation}: {name}", **where)
+
+
+def _is_precondition(error: Exception) -> bool:
+    if isinstance(error, google.FailedPrecondition | google.InvalidArgument):
+        return any(text in str(error) for text in _WRONG_VERSION)
+    return isinstance(error, google.AlreadyExists) or (
+        isinstance(error, google.NotFound) and "database" not in str(error).partition(":")[0]
+    )
+
+
+def _credential_error(error: Exception, operation: str) -> StorageError:
+    if isinstance(error, auth.TransportError):
+        return Unavailable("no token can be fetched: Google cannot be reached", operation=operation)
+    return Unauthenticated(
+        "Firestore does not accept the credential; renew it, or see which one wins with "
+        "`orchestra-memory doctor`",
+        operation=operation,
+    )
+
+
+def _index_missing(error: Exception, collection: str) -> IndexMissing:
+    link = _LINK.search(str(error))
+    return IndexMissing(
+        f"Firestore lacks a composite index on {collection}; create it with the error's link or "
+        "from `orchestra-memory indexes`",
+        index={"collectionGroup": collection, "queryScope": "COLLECTION"},
+        link=link[0] if link else "",
+    )

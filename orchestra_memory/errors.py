@@ -103,7 +103,9 @@ class Overloaded(StorageError):
 class Conflict(StorageError):
     """A precondition did not hold; nothing was applied. ``refs`` names what it was asked of."""
 
-    def __init__(self, message: str, *, refs: Sequence[Reference] = (), operation: str = "") -> None:
+    def __init__(
+        self, message: str, *, refs: Sequence[Reference] = (), operation: str = ""
+    ) -> None:
         first = refs[0] if refs else None
         super().__init__(
             message,
@@ -122,9 +124,7 @@ class PartialWrite(StorageError):
     :class:`Unavailable`, operations of the chunks it hit are among ``remaining``.
     """
 
-    def __init__(
-        self, message: str, *, committed: Sequence[Any], remaining: Sequence[Any]
-    ) -> None:
+    def __init__(self, message: str, *, committed: Sequence[Any], remaining: Sequence[Any]) -> None:
         super().__init__(message, operation="write")
         self.committed = tuple(committed)
         self.remaining = tuple(remaining)
@@ -141,7 +141,7 @@ class Unauthenticated(StorageError):
 class IndexMissing(StorageError):
     """The database lacks the composite index of a query.
 
-    ``index`` is its definition as in ``firestore.indexes.json``; ``link`` creates it in the console.
+    ``index`` is its definition as in ``firestore.indexes.json``; ``link`` opens the console on it.
     """
 
     def __init__(self, message: str, *, index: Mapping[str, Any], link: str = "") -> None:

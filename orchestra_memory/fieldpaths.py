@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from types import UnionType
-from typing import Annotated, Any, Protocol, Union, get_args, get_origin
+from typing import Annotated, Any, Protocol, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -46,9 +47,13 @@ def split_path(path: str) -> Path:
     return tuple(path.split("."))
 
 
-@cache
 def kinds(model: type[BaseModel], name: str) -> frozenset[type | str]:
     """The plain types a field may hold; ``"any"`` for free JSON and what cannot be told."""
+    return _cached_kinds(model, name)
+
+
+@cache
+def _cached_kinds(model: type[BaseModel], name: str) -> frozenset[type | str]:
     return frozenset(_kinds(_annotation(model.model_fields[name])))
 
 
@@ -150,8 +155,8 @@ def _check_paths(model: type[Record], paths: list[str]) -> None:
             raise InvalidRecord(str(error), model=model.__name__, field=path) from None
         if name in fixed:
             raise InvalidRecord(
-                f"{model.__name__}.{name} cannot change by Patch (it is a key, a scope, a large field, "
-                "or the expiration of a type with large fields); use update() or Put",
+                f"{model.__name__}.{name} cannot change by Patch (it is a key, a scope, a large "
+                "field, or the expiration of a type with large fields); use update() or Put",
                 model=model.__name__,
                 field=path,
             )
@@ -160,7 +165,7 @@ def _check_paths(model: type[Record], paths: list[str]) -> None:
 
 def _check_apart(model: type[Record], paths: list[str]) -> None:
     ordered = sorted(split_path(path) for path in paths)
-    for shorter, longer in zip(ordered, ordered[1:], strict=False):
+    for shorter, longer in pairwise(ordered):
         if longer[: len(shorter)] == shorter:
             path = ".".join(longer)
             raise InvalidRecord(
@@ -175,8 +180,8 @@ def _check_created(model: type[Record], patch: PatchLike) -> None:
     if created is None:
         if patch.expect is None or getattr(patch.expect, "name", "") == "ABSENT":
             raise InvalidRecord(
-                f"{model.__name__}: a patch needs a record to change; expect PRESENT or a revision, "
-                "or give or_create",
+                f"{model.__name__}: a patch needs a record to change; expect PRESENT or a "
+                "revision, or give or_create",
                 model=model.__name__,
             )
         return
@@ -202,7 +207,7 @@ def _checked_amount(model: type[Record], path: str, value: Any) -> Any:
 def _checked_elements(model: type[Record], path: str, value: Any) -> Any:
     if "." not in path and not kinds(model, path) & {*_LISTS, "any"}:
         raise _refused(model, path, "only a list takes add and remove", value)
-    if isinstance(value, str | bytes | Mapping):
+    if not is_elements(value):
         raise _refused(model, path, "give a list of elements", value)
     if "." not in path and kinds(model, path) & _LISTS:
         return checked_value(model, path, list(value))
@@ -210,6 +215,10 @@ def _checked_elements(model: type[Record], path: str, value: Any) -> Any:
         return storable(list(value))
     except ValueError as error:
         raise _refused(model, path, str(error), value) from None
+
+
+def is_elements(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _checked_unset(model: type[Record], path: str, _: None) -> None:

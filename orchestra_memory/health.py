@@ -8,6 +8,8 @@ from typing import Any
 
 
 class Status(StrEnum):
+    """Working, working with less than promised, or not at all."""
+
     OK = "ok"
     DEGRADED = "degraded"
     DOWN = "down"

@@ -10,7 +10,7 @@ from typing import Any, Final
 from .fieldpaths import split_path
 from .operations import Average, Count, Measure
 from .queries import Filter, Order, Query
-from .values import INT64_MAX, INT64_MIN, Vector, sort_key
+from .values import INT64_MAX, INT64_MIN, Vector, is_list, is_map, sort_key
 
 MISSING: Final = object()
 
@@ -19,9 +19,7 @@ def value_at(document: dict[str, Any], path: str) -> Any:
     """The value at `path`, ``MISSING`` if there is none."""
     value: Any = document
     for name in split_path(path):
-        if type(value) is not dict or name not in value:
-            return MISSING
-        value = value[name]
+        value = value.get(name, MISSING) if is_map(value) else MISSING
     return value
 
 
@@ -48,7 +46,7 @@ def holds(value: Any, condition: Filter) -> bool:
 
 
 def _contains(value: Any, wanted: list[Any]) -> bool:
-    if type(value) is not list:
+    if not is_list(value):
         return False
     return not {sort_key(item) for item in value}.isdisjoint(sort_key(item) for item in wanted)
 
@@ -64,7 +62,7 @@ _COMPARE: dict[str, Callable[[str, str], bool]] = {
 
 def _compares(ours: str, wanted: str, operator: str) -> bool:
     if operator == "!=":
-        return ours != wanted and ours != "A"
+        return ours not in (wanted, "A")
     if operator != "==" and _kind(ours) != _kind(wanted):
         return False
     return _COMPARE[operator](ours, wanted)

@@ -23,6 +23,8 @@ from .values import (
 
 
 class AgentStatus(StrEnum):
+    """What an agent is doing."""
+
     IDLE = "idle"
     ACTIVE = "active"
     BUSY = "busy"
@@ -31,6 +33,8 @@ class AgentStatus(StrEnum):
 
 
 class TaskStatus(StrEnum):
+    """How far a task has come."""
+
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -39,6 +43,8 @@ class TaskStatus(StrEnum):
 
 
 class CoordinationEventType(StrEnum):
+    """What happened between agents."""
+
     SPAWN = "spawn"
     HANDOFF = "handoff"
     COLLABORATION = "collaboration"
@@ -103,7 +109,9 @@ class MemoryItem(
         ("user_id", "item_type", "expiration"),
         ("user_id", "session_id", "expiration"),
         ("user_id", "persona_active", "expiration"),
-        # Vector indexes are not merged: one per combination.
+    ],
+    vector_indexes=[
+        # These are not merged: one per combination.
         ("user_id", "embedding"),
         ("user_id", "item_type", "embedding"),
         ("user_id", "session_id", "embedding"),
@@ -205,7 +213,7 @@ class AgentState(
         ("session_id", "status", "-last_active"),
         ("status", "-last_active"),
     ],
-    unindexed=["created_at", "started_at", "last_active", "terminated_at"],
+    unindexed=["created_at", "started_at", "last_active", "terminated_at", "task_history"],
     large=["memory_context"],
 ):
     """What one agent is doing in one session, enough to resume it elsewhere."""
@@ -235,7 +243,7 @@ class AgentMemory(
     collection="agent_memory",
     key=["agent_type", "agent_id"],
     scopes=[("agent_type", "agent_id")],
-    unindexed=["last_memory_sync"],
+    unindexed=["last_memory_sync", "learned_patterns", "decision_history", "recent_activity"],
     large=["learning_context"],
 ):
     """What one agent has learned over all its sessions."""
@@ -262,7 +270,7 @@ class CoordinationEvent(
         ("source_agent_id", "-timestamp"),
         ("target_agent_id", "-timestamp"),
     ],
-    unindexed=["timestamp"],
+    unindexed=["timestamp", "error_message"],
     large=["context"],
 ):
     """One act between agents: a spawn, a handoff, a collaboration, an end, an error."""

@@ -24,6 +24,8 @@ MAX_NAMESPACE_BYTES = 1_500
 
 
 class Presence(Enum):
+    """Whether a record is stored."""
+
     ABSENT = "absent"
     PRESENT = "present"
 
@@ -238,7 +240,7 @@ class Snapshot(Sequence[Stored[R_co] | None]):
 
     @property
     def records(self) -> list[R_co | None]:
-        return [item and item.record for item in self.items]
+        return [None if item is None else item.record for item in self.items]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from .errors import ConfigurationError
-from .settings import Fallback, Settings
+from .settings import Fallback, Settings, revealed
 from .urls import (
     CacheUrl,
     FirestoreUrl,
@@ -47,7 +47,7 @@ class Arguments:
     fallback: bool | None = None
 
 
-def plan_for(settings: Settings, arguments: Arguments = Arguments()) -> Plan:  # noqa: B008
+def plan_for(settings: Settings, arguments: Arguments = Arguments()) -> Plan:
     """The parts these settings and arguments ask for.
 
     Raises ``ConfigurationError`` where they contradict one another, or leave open what staging and
@@ -109,7 +109,7 @@ def _is_served(settings: Settings) -> bool:
 def _url(settings: Settings, arguments: Arguments) -> str | None:
     if arguments.url is not None:
         return arguments.url
-    return settings.url and settings.url.get_secret_value()
+    return revealed(settings.url)
 
 
 def _store(settings: Settings, arguments: Arguments) -> tuple[StoreUrl, str]:
@@ -177,8 +177,7 @@ def _cache(
         return None, "an embedded store needs none"
     if not _is_served(settings) or settings.redis_host is None:
         return None, "only staging and production have one by themselves"
-    password = settings.redis_password and settings.redis_password.get_secret_value()
-    url = cache_url(settings.redis_host, settings.redis_port, password)
+    url = cache_url(settings.redis_host, settings.redis_port, revealed(settings.redis_password))
     return url, f"APP_ENV is {settings.app_env} and REDIS_HOST is set"
 
 
@@ -204,7 +203,7 @@ def _fallback(settings: Settings, arguments: Arguments, store: StoreUrl) -> tupl
 
 def _degraded(settings: Settings) -> Fallback:
     """What ``fallback=True`` means: a journal where there is a place for one."""
-    if settings.fallback in {Fallback.MEMORY, Fallback.JOURNAL}:
+    if settings.fallback is not None and settings.fallback is not Fallback.NONE:
         return settings.fallback
     if settings.journal_dir is not None or _is_served(settings):
         return Fallback.JOURNAL

@@ -31,6 +31,7 @@ from .operations import (
 )
 from .queries import Query
 from .record import Record
+from .values import same
 
 R = TypeVar("R", bound=Record)
 
@@ -87,7 +88,7 @@ class MemoryManager(Protocol):
     async def get(self, model: type[R], key: str, *, options: Options = DEFAULT) -> R | None:
         """The record with this id, ``None`` if there is none."""
         (stored,) = await self.read([Ref(model, key)], options=options)
-        return stored and stored.record
+        return None if stored is None else stored.record
 
     async def get_many(
         self, model: type[R], keys: Iterable[str], *, options: Options = DEFAULT
@@ -133,7 +134,7 @@ class MemoryManager(Protocol):
                 if not conflict.refs or anyio.current_time() >= deadline:
                     raise
             options = replace(options, cache="bypass")
-            await anyio.sleep(random.uniform(0, UPDATE_PAUSE))  # noqa: S311
+            await anyio.sleep(random.uniform(0, UPDATE_PAUSE))
 
     async def _update_once(
         self, ref: Ref[R], change: Callable[[R], R], or_create: R | None, options: Options
@@ -152,7 +153,7 @@ class MemoryManager(Protocol):
                 "id; return record.evolve(...)",
                 model=ref.model.__name__,
             )
-        if stored and changed == current:
+        if stored and changed == current and same(dict(changed), dict(current)):
             return changed
         expect: Expect = stored.revision if stored else ABSENT
         await self.write([Put(changed, expect=expect)], options=options)
@@ -244,7 +245,9 @@ class MemoryView(MemoryManager):
         )
 
     def _bind(self, ref: Ref[R]) -> Ref[R]:
-        return ref if self._namespace is None else Ref(ref.model, ref.key, self._joined(ref.namespace))
+        return (
+            ref if self._namespace is None else Ref(ref.model, ref.key, self._joined(ref.namespace))
+        )
 
     def _bind_op(self, op: Op) -> Op:
         if self._namespace is None:

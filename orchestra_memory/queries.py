@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, Final, Generic, Literal, Self, TypeAlias
+from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeGuard
 
 from .errors import InvalidQuery
 from .fieldpaths import check_field, kinds
 from .models import MemoryItem
 from .operations import R_co, checked_namespace
 from .record import EXPIRATION, Record, RecordSpec, spec_of
-from .values import MAX_VECTOR_DIMENSIONS, Vector, is_nan, storable
+from .values import MAX_VECTOR_DIMENSIONS, Vector, is_list, is_nan, storable
 
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "contains_any"]
 RANGES: Final = frozenset({"<", "<=", ">", ">=", "!="})
@@ -163,14 +163,10 @@ class Query(Generic[R_co]):
 
 
 def _filters(model: type[Record], where: WhereArgument) -> Iterable[Filter]:
-    triples: Iterable[Any] = (
-        ((name, "==", value) for name, value in where.items())
-        if isinstance(where, Mapping)
-        else where
-    )
+    triples: Iterable[Any] = _equalities(where) if isinstance(where, Mapping) else where
     disjunctions = 1
     for triple in triples:
-        if not isinstance(triple, tuple | list) or len(triple) != 3:  # pyright: ignore[reportUnknownArgumentType]
+        if not _is_triple(triple):
             raise InvalidQuery(
                 'a condition is a triple such as ("user_id", "==", "alice"), not '
                 f"{type(triple).__name__}"
@@ -185,6 +181,14 @@ def _filters(model: type[Record], where: WhereArgument) -> Iterable[Filter]:
         )
 
 
+def _equalities(where: Any) -> Iterable[tuple[str, Operator, Any]]:
+    return ((name, "==", value) for name, value in where.items())
+
+
+def _is_triple(condition: Any) -> TypeGuard[tuple[str, Any, Any]]:
+    return isinstance(condition, tuple | list) and len(condition) == 3  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _filter(model: type[Record], field: str, operator: Any, value: Any) -> Filter:
     if operator not in OPERATORS:
         raise InvalidQuery(
@@ -192,7 +196,7 @@ def _filter(model: type[Record], field: str, operator: Any, value: Any) -> Filte
             field=field,
         )
     check_field(model, field)
-    if field.split(".")[0] in spec_of(model).large:
+    if field.split(".", maxsplit=1)[0] in spec_of(model).large:
         raise InvalidQuery(
             f"{field} is a large field, which no store can filter by; keep what you look for in a "
             "field of its own",
@@ -207,16 +211,14 @@ def _operand(field: str, value: Any) -> Any:
     try:
         return storable(value)
     except ValueError as error:
-        raise InvalidQuery(
-            f"{field}: {error} (got {type(value).__name__})", field=field
-        ) from None
+        raise InvalidQuery(f"{field}: {error} (got {type(value).__name__})", field=field) from None
 
 
 def _check_operand(field: str, operator: str, checked: Any, given: Any) -> None:
-    items = checked if operator in LISTS and isinstance(checked, list) else [checked]
+    items = checked if operator in LISTS and is_list(checked) else [checked]
     if any(is_nan(item) for item in items):
         raise InvalidQuery(f"{field}: NaN has no order and equals nothing", field=field)
-    if operator in LISTS and (not isinstance(checked, list) or not checked):
+    if operator in LISTS and (not is_list(checked) or not checked):
         raise InvalidQuery(
             f"{field}: {operator!r} takes a list with at least one value, not "
             f"{type(given).__name__}",
@@ -331,12 +333,12 @@ def _check_indexed(query: Query[Any]) -> None:
 def covered(indexes: Iterable[tuple[str, ...]], query: Query[Any]) -> bool:
     """Whether these composite indexes answer the query, one or several merged by equal tails."""
     tail, equal = query.tail, set(query.equalities)
-    found: set[str] = set()
+    found: set[str] | None = None
     for index in indexes:
         orders = tuple(Order(name.removeprefix("-"), name.startswith("-")) for name in index)
         head = [o.field for o in takewhile(lambda o: o.field in equal, orders)]
         if _same_order(orders[len(head) :], tail):
-            found.update(head)
+            found = {*found, *head} if found else {*head}
     return found == equal
 
 

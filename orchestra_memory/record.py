@@ -32,6 +32,7 @@ class RecordSpec:
     key: tuple[str, ...] = ("id",)
     scopes: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    vector_indexes: tuple[tuple[str, ...], ...] = ()
     unindexed: frozenset[str] = frozenset()
     large: frozenset[str] = frozenset()
     schema_version: int = 1
@@ -60,6 +61,8 @@ class Record(BaseModel):
         groups of fields by which histories are kept together; they never change by ``Patch``.
     ``indexes``
         composite indexes your queries need, ``-`` for descending.
+    ``vector_indexes``
+        indexes your nearest-neighbour queries need: all fields they filter by, the vector last.
     ``unindexed``
         fields no query filters or orders by alone: long texts, and times that only rise.
     ``large``
@@ -82,7 +85,7 @@ class Record(BaseModel):
 
     if not TYPE_CHECKING:
 
-        def __init__(self, /, **data):
+        def __init__(self, /, **data):  # noqa: ANN003, ANN204 -- type checkers see the fields
             try:
                 self.__pydantic_validator__.validate_python(data, self_instance=self)
             except ValidationError as error:
@@ -99,6 +102,7 @@ class Record(BaseModel):
         key: str | Iterable[str] = "id",
         scopes: Iterable[str | Iterable[str]] = (),
         indexes: Iterable[Iterable[str]] = (),
+        vector_indexes: Iterable[Iterable[str]] = (),
         unindexed: Iterable[str] = (),
         large: Iterable[str] = (),
         schema_version: int = 1,
@@ -111,6 +115,7 @@ class Record(BaseModel):
                 key=_names(key),
                 scopes=tuple(_names(scope) for scope in scopes),
                 indexes=tuple(tuple(index) for index in indexes),
+                vector_indexes=tuple(tuple(index) for index in vector_indexes),
                 unindexed=frozenset(unindexed) | frozenset(large),
                 large=frozenset(large),
                 schema_version=schema_version,
@@ -123,7 +128,7 @@ class Record(BaseModel):
 
     @property
     def key(self) -> str:
-        """The id of the record: one field's text, or several joined so that they can be told apart."""
+        """The id of the record: one field's text, or several, joined so that each can be told."""
         names = spec_of(type(self)).key
         return type(self).key_of(*(str(getattr(self, name)) for name in names))
 
@@ -210,7 +215,9 @@ def checked_key(key: object) -> str:
     if not key:
         raise ValueError("an empty id; give a non-empty str")
     if len(checked_text(key).encode()) > MAX_KEY_BYTES:
-        raise ValueError(f"an id longer than {MAX_KEY_BYTES} bytes; hash it, and keep it in a field")
+        raise ValueError(
+            f"an id longer than {MAX_KEY_BYTES} bytes; hash it, and keep it in a field"
+        )
     return key
 
 
@@ -249,7 +256,8 @@ def _check_spec(model: type[Record], spec: RecordSpec) -> None:
         raise ConfigurationError(
             f"{model.__name__}: the field {min(taken)!r} is reserved; choose another name"
         )
-    indexed = {name.lstrip("-").split(".")[0] for index in spec.indexes for name in index}
+    declared = (*spec.indexes, *spec.vector_indexes)
+    indexed = {name.lstrip("-").split(".")[0] for index in declared for name in index}
     named = {*spec.key, *spec.scope_fields, *spec.unindexed, *indexed}
     if unknown := named - fields:
         raise ConfigurationError(

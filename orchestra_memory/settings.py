@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -104,23 +104,30 @@ def _namespace(value: object) -> object:
 
 
 def _collections(value: object) -> object:
+    if isinstance(value, Collections):
+        return value
     if isinstance(value, str) and not value.lstrip().startswith("{"):
-        return Collections(prefix=_collection_name(value))
-    renamed = value if isinstance(value, Mapping) else _json(value)
-    if not isinstance(renamed, Mapping):
+        return Collections(prefix=_collection_name(value.strip()))
+    pairs = _renamed(value)
+    if pairs is None:
         raise ValueError('give a prefix such as acme_, or a JSON map {"memory_items": "items"}')
-    if isinstance(renamed, Collections):
-        return renamed
-    pairs = {_collection_name(old): _collection_name(new) for old, new in renamed.items()}
     if len(set(pairs.values())) < len(pairs):
         raise ValueError("two collections have been given the same name")
     return Collections(pairs)
 
 
-def _json(value: object) -> object:
+def _renamed(value: object) -> dict[str, str] | None:
+    given = _json(value) if isinstance(value, str) else value
+    if not isinstance(given, Mapping):
+        return None
+    renamed = cast("Mapping[object, object]", given)
+    return {_collection_name(old): _collection_name(new) for old, new in renamed.items()}
+
+
+def _json(text: str) -> object:
     try:
-        return json.loads(value) if isinstance(value, str) else None
-    except ValueError:
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return None
 
 
@@ -129,6 +136,11 @@ def _collection_name(value: object) -> str:
         raise ValueError("a collection's name must be text, not reserved and without '__' in front")
     checked_namespace(value)
     return value
+
+
+AnyCollections: TypeAlias = Annotated[
+    Collections, BeforeValidator(_collections), PlainSerializer(str)
+]
 
 
 class Settings(BaseSettings):
@@ -234,8 +246,8 @@ class Settings(BaseSettings):
     collections: Annotated[Collections, BeforeValidator(_collections), PlainSerializer(str)] = (
         Field(
             default=Collections(),
-            description="Firestore only: a prefix for all collections (`acme_`), or a JSON map that "
-            'renames single ones (`{"memory_items": "items"}`).',
+            description="Firestore only: a prefix for all collections (`acme_`), or a JSON map "
+            'that renames single ones (`{"memory_items": "items"}`).',
         )
     )
     timeout: float = Field(
@@ -256,7 +268,7 @@ class Settings(BaseSettings):
     )
     journal_dir: Path | None = Field(
         default=None,
-        description="Directory of the outage journals; `journal` under `ORCHESTRA_HOME` unless set.",
+        description="Directory of the outage journals; else `journal` under `ORCHESTRA_HOME`.",
     )
     min_durability: Annotated[Durability | None, BeforeValidator(_lower)] = Field(
         default=None,
@@ -313,6 +325,11 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, str]:
         """Every field as text that may be shown: secrets masked, URLs without passwords."""
         return {name: _shown(name, getattr(self, name)) for name in type(self).model_fields}
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """The text of a secret, for the one who connects with it."""
+    return None if secret is None else secret.get_secret_value()
 
 
 def _sealed(cls: type[Settings], values: Mapping[str, object]) -> dict[Origin, dict[str, object]]:

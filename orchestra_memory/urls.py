@@ -14,7 +14,10 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from .errors import ConfigurationError, InvalidQuery
 from .operations import checked_namespace
 
-STORE_FORMS = "firestore://project/database, sqlite:///relative/state.db, sqlite:////absolute/state.db, local:"
+STORE_FORMS = (
+    "firestore://project/database, sqlite:///relative/state.db, sqlite:////absolute/state.db, "
+    "local:"
+)
 CACHE_FORMS = "redis://host:port, rediss://host:port (TLS), unix:///path/to/socket"
 MASK = "**********"
 
@@ -136,8 +139,8 @@ def parse_cache_url(text: str) -> CacheUrl | None:
         raise ConfigurationError(f"a cache URL must say where the Redis is: {CACHE_FORMS}")
     if not _is_shaped(parts):
         raise ConfigurationError(
-            "a cache URL reads redis://user:password@host:port/0; percent-encode '/', '#', '?', '@' "
-            "and ':' inside the password"
+            "a cache URL reads redis://user:password@host:port/0; percent-encode '/', '#', '?', "
+            "'@' and ':' inside the password"
         )
     return CacheUrl(text.strip())
 
@@ -245,7 +248,7 @@ def _parameters(parts: SplitResult, *known: str) -> Mapping[str, str]:
     given = dict(pairs)
     if len(given) < len(pairs) or not given.keys() <= set(known):
         raise ConfigurationError(
-            f"a {parts.scheme} URL takes {' and '.join(known)} after '?', each once, and nothing else"
+            f"a {parts.scheme} URL takes {' and '.join(known)} after '?', each once, no other"
         )
     return given
 

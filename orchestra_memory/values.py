@@ -6,22 +6,25 @@ A value is what every backend can hold: ``None``, ``bool``, 64-bit ``int``, ``fl
 query gives the same pages everywhere.
 """
 
+# Stored values are of any type; telling them apart is what this module does.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
-import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from math import isnan
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeGuard
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 MAX_DEPTH = 20
 """Levels of maps and lists in one field; a list in a list counts twice (Firestore's limit)."""
 MAX_PATH_BYTES = 1_400
-"""Keys from a field down to a nested value; Firestore takes 1,500, field name and escapes included."""
+"""Keys from a field down to a nested value; Firestore takes 1,500, with name and escapes."""
 MAX_VECTOR_DIMENSIONS = 2_048
 """Firestore's bound for one vector."""
 
@@ -81,7 +84,8 @@ def _storable_container(value: Any, at: str, depth: int) -> Any:
             f"{_place(at)}nested deeper than {MAX_DEPTH} levels; store the inner part as a record "
             "of its own or as text"
         )
-    if type(value) is dict:
+    kind = type(value)
+    if kind is dict:
         return {
             checked_map_key(name, at): storable(item, f"{at}.{name}" if at else name, depth - 1)
             for name, item in value.items()
@@ -105,11 +109,11 @@ def _storable_relative(value: Any, at: str, depth: int) -> Any:
         return _storable_container(dict(value), at, depth)
     if isinstance(value, tuple | list):
         return _storable_container(list(value), at, depth)
-    for plain in (str, int, float, bytes):
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    for plain in (str, int, float):
         if isinstance(value, plain):
             return storable(plain(value), at, depth)
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
     raise ValueError(f"{_place(at)}{type(value).__name__} cannot be stored; {_remedy(value)}")
 
 
@@ -137,7 +141,9 @@ def checked_text(value: str, at: str = "") -> str:
 
 def checked_map_key(name: object, at: str) -> str:
     if not isinstance(name, str):
-        raise ValueError(f"{_place(at)}a key of type {type(name).__name__}; map keys must be str")
+        raise ValueError(  # noqa: TRY004 -- pydantic reports ValueError only
+            f"{_place(at)}a key of type {type(name).__name__}; map keys must be str"
+        )
     checked_text(name, at)
     if len(at) + len(name) > MAX_PATH_BYTES // 4 and len(f"{at}.{name}".encode()) > MAX_PATH_BYTES:
         raise ValueError(
@@ -148,7 +154,9 @@ def checked_map_key(name: object, at: str) -> str:
 
 def _storable_map(value: Any) -> Any:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{type(value).__name__} is not a map; use a dict with str keys")
+        raise ValueError(  # noqa: TRY004 -- pydantic reports ValueError only
+            f"{type(value).__name__} is not a map; use a dict with str keys"
+        )
     return storable(value)
 
 
@@ -216,14 +224,13 @@ def sort_key(value: Any) -> str:
     if isinstance(value, datetime):
         return f"F{to_micros(value) + 2**62:016x}"
     if kind is bytes:
-        return "H" + value.hex()
+        return f"H{value.hex()}"
     if kind is Vector:
         return f"K{len(value):08x}" + "".join(map(_number_key, value))
     if kind is list:
         return "J" + "".join(sort_key(item) + _END for item in value)
-    return "L" + "".join(
-        f"{_escaped(name)}{_END}{sort_key(value[name])}{_END}" for name in sorted(value)
-    )
+    entries: list[str] = sorted(value)
+    return "L" + "".join(f"{_escaped(name)}{_END}{sort_key(value[name])}{_END}" for name in entries)
 
 
 def _escaped(text: str) -> str:
@@ -234,7 +241,7 @@ def _escaped(text: str) -> str:
 
 
 def _number_key(value: float) -> str:
-    if value != value:
+    if isnan(value):
         return "D"
     # A double cannot tell large integers apart: what rounding took is appended.
     rest = 0
@@ -246,5 +253,25 @@ def _number_key(value: float) -> str:
     return f"E{ordered + 2**63:016x}{rest + 0x800:03x}"
 
 
+def is_map(value: Any) -> TypeGuard[dict[str, Any]]:
+    return type(value) is dict
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """A list, and no vector."""
+    return type(value) is list
+
+
 def is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    return isinstance(value, float) and isnan(value)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are stored alike; ``1``, ``1.0`` and ``True`` are not, though equal."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ..codec.cursor import Position, decode_cursor
 from ..codec.document import is_expired
 from ..codec.firestore import decode_micros
+from ..codec.messages import CommitRequest
 from ..errors import OrchestraMemoryError
 from ..health import Health, Status
 from ..matching import measured
@@ -35,7 +36,7 @@ from ..resilience.retry import Retries, may_repeat, retried
 from ..values import utc_now
 from .batches import Address, Prepared, address_of, chunks_for, prepare_all
 from .chunked import commit_chunks
-from .firestore_calls import Calls, CommitRequest
+from .firestore_calls import Calls
 from .firestore_query import (
     add_expired,
     add_nearest,
@@ -72,7 +73,7 @@ class FirestoreMemory(MemoryManager):
         self, client: AsyncClient, *, collections: Mapping[str, str] | None = None
     ) -> None:
         self._calls = Calls(client)
-        self._collections = dict(collections or {})
+        self._collections: Mapping[str, str] = collections or {}
         self._retries = Retries()
 
     def __repr__(self) -> str:
@@ -127,7 +128,8 @@ class FirestoreMemory(MemoryManager):
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
-        totals = _Totals(self, query, Deadline.after(options.timeout))
+        sent = self._parent(query.namespace), self._structured(query)
+        totals = _Totals(self._calls, query, sent, Deadline.after(options.timeout))
         expired = await totals.expired()
         if expired and not all(isinstance(measure, Count) for measure in measures):
             return await totals.streamed(measures)
@@ -247,14 +249,17 @@ def together(receipts: Sequence[Receipt]) -> Receipt:
     )
 
 
+_Sent = tuple[str, Any]
+"""The parent path and the ``StructuredQuery`` of a query."""
+
+
 class _Totals:
     """The aggregation requests of one call, all as of the first one's time."""
 
-    def __init__(self, memory: FirestoreMemory, query: Query[Any], deadline: Deadline) -> None:
-        self._calls = memory._calls
-        self._message = memory._structured(query)
-        self._parent = memory._parent(query.namespace)
+    def __init__(self, calls: Calls, query: Query[Any], sent: _Sent, deadline: Deadline) -> None:
+        self._calls = calls
         self._query = query
+        self._parent, self._message = sent
         self._deadline = deadline
         self._now = utc_now()
         self.as_of: Revision | None = None
@@ -285,7 +290,7 @@ class _Totals:
         return value
 
     async def streamed(self, measures: Sequence[Measure]) -> Totals:
-        """Sums over living documents only, which Firestore cannot tell while expired ones remain."""
+        """Sums over the living only, which Firestore cannot tell while expired ones remain."""
         message = self._message
         fields = {EXPIRATION, *(m.of for m in measures if not isinstance(m, Count))}
         for path in sorted(fields):

@@ -6,28 +6,35 @@ Everything private of that library stands here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
-    from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
 
 
-def gapic(client: AsyncClient) -> FirestoreAsyncClient:
+def gapic(client: AsyncClient) -> Any:
     """The generated API client beneath, with its channel, credentials and interceptors."""
-    return client._firestore_api  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
+    return cast("Any", client)._firestore_api
 
 
 def database_path(client: AsyncClient) -> str:
     """``projects/{project}/databases/{database}``."""
-    return str(client._database_string)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownArgumentType]
+    return str(cast("Any", client)._database_string)
 
 
 def call_metadata(client: AsyncClient) -> Sequence[tuple[str, str]]:
     """Headers every call carries: routing, and the emulator's owner token."""
-    return tuple(client._rpc_metadata)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]
+    return tuple(cast("Any", client)._rpc_metadata)
 
 
 async def close_client(client: AsyncClient) -> None:
     """Close the channel, which ``AsyncClient.close`` leaves open."""
     await gapic(client).transport.close()
+
+
+def use_emulator(client: AsyncClient, address: str | None) -> None:
+    """Send the calls of an unused client to this emulator (``host:port``), or to none.
+
+    The client itself looks only at ``FIRESTORE_EMULATOR_HOST`` of the process.
+    """
+    client._emulator_host = address  # pyright: ignore[reportPrivateUsage]

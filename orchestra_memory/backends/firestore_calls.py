@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from google.cloud.firestore_v1 import types
-
 from ..codec.firestore import decode_micros, decode_value, encode_time
+from ..codec.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
 from ..operations import Revision
 from ..resilience.deadline import Deadline
 from .firestore_access import call_metadata, database_path, gapic
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
 
 NAMES_PER_REQUEST: Final = 2_000
 """Documents asked for in one request, well under 4 MiB of names."""
-
-CommitRequest: Final[Any] = types.CommitRequest.pb()
-_GetRequest: Final[Any] = types.BatchGetDocumentsRequest.pb()
-_QueryRequest: Final[Any] = types.RunQueryRequest.pb()
-_AggregationRequest: Final[Any] = types.RunAggregationQueryRequest.pb()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,7 @@ class Calls:
     """One database, spoken to without the library's own retries: the layer above decides those."""
 
     def __init__(self, client: AsyncClient) -> None:
-        self._api = gapic(client)
+        self._api: Any = gapic(client)
         self._metadata = call_metadata(client)
         self.database = database_path(client)
 
@@ -50,9 +44,9 @@ class Calls:
         writes.database = self.database
         with translated("write"):
             response = await self._api.commit(
-                request=types.CommitRequest.wrap(writes), **self._how(deadline)
+                request=wrappers.CommitRequest.wrap(writes), **self._how(deadline)
             )
-        return types.CommitResponse.pb(response)
+        return wrappers.CommitResponse.pb(response)
 
     async def get(
         self,
@@ -66,7 +60,7 @@ class Calls:
         found: list[Any] = []
         distinct = list(dict.fromkeys(names))
         for start in range(0, len(distinct), NAMES_PER_REQUEST):
-            request = _GetRequest(
+            request = BatchGetRequest(
                 database=self.database, documents=distinct[start : start + NAMES_PER_REQUEST]
             )
             request.mask.field_paths.extend(fields)
@@ -82,10 +76,10 @@ class Calls:
             request.ClearField("mask")
         with translated("read"):
             stream = await self._api.batch_get_documents(
-                request=types.BatchGetDocumentsRequest.wrap(request), **self._how(deadline)
+                request=wrappers.BatchGetDocumentsRequest.wrap(request), **self._how(deadline)
             )
             async for response in stream:
-                message = types.BatchGetDocumentsResponse.pb(response)
+                message = wrappers.BatchGetDocumentsResponse.pb(response)
                 as_of = decode_micros(message.read_time)
                 if message.HasField("found"):
                     found.append(message.found)
@@ -95,16 +89,16 @@ class Calls:
         self, parent: str, query: Any, deadline: Deadline, *, as_of: Revision | None = None
     ) -> Documents:
         """All documents of a ``StructuredQuery``, in its order."""
-        request = _QueryRequest(parent=parent, structured_query=query)
+        request = QueryRequest(parent=parent, structured_query=query)
         if as_of is not None:
             encode_time(request.read_time, as_of)
         found: list[Any] = []
         with translated("find", _collection(query)):
             stream = await self._api.run_query(
-                request=types.RunQueryRequest.wrap(request), **self._how(deadline)
+                request=wrappers.RunQueryRequest.wrap(request), **self._how(deadline)
             )
             async for response in stream:
-                message = types.RunQueryResponse.pb(response)
+                message = wrappers.RunQueryResponse.pb(response)
                 as_of = decode_micros(message.read_time)
                 if message.HasField("document"):
                     found.append(message.document)
@@ -114,16 +108,16 @@ class Calls:
         self, parent: str, query: Any, deadline: Deadline, *, as_of: Revision | None
     ) -> tuple[float | None, Revision | None]:
         """The one value of a ``StructuredAggregationQuery`` whose alias is ``measure``."""
-        request = _AggregationRequest(parent=parent, structured_aggregation_query=query)
+        request = AggregationRequest(parent=parent, structured_aggregation_query=query)
         if as_of is not None:
             encode_time(request.read_time, as_of)
         value: float | None = None
         with translated("aggregate", _collection(query.structured_query)):
             stream = await self._api.run_aggregation_query(
-                request=types.RunAggregationQueryRequest.wrap(request), **self._how(deadline)
+                request=wrappers.RunAggregationQueryRequest.wrap(request), **self._how(deadline)
             )
             async for response in stream:
-                message = types.RunAggregationQueryResponse.pb(response)
+                message = wrappers.RunAggregationQueryResponse.pb(response)
                 as_of = decode_micros(message.read_time)
                 value = decode_value(message.result.aggregate_fields["measure"])
         return value, as_of

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..errors import ConfigurationError
 
@@ -122,8 +122,9 @@ def _parsed(text: str) -> KeyFile | None:
 def _service_account(info: KeyFile) -> Credentials | None:
     from google.oauth2 import service_account
 
+    make: Any = service_account.Credentials
     try:
-        return service_account.Credentials.from_service_account_info(info, scopes=SCOPES)
+        return cast("Credentials", make.from_service_account_info(info, scopes=SCOPES))
     except (ValueError, TypeError):
         return None
 
@@ -132,11 +133,13 @@ def _other_kind(source: CredentialSource, info: KeyFile) -> Credentials:
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
+    untyped: Any = google.auth
     try:
         with warnings.catch_warnings():
             # It warns of files from strangers; this one the operator names.
             warnings.simplefilter("ignore", DeprecationWarning)
-            return google.auth.load_credentials_from_dict(info, scopes=SCOPES)[0]
+            loaded = untyped.load_credentials_from_dict(info, scopes=SCOPES)
+            return cast("Credentials", loaded[0])
     except (GoogleAuthError, ValueError, TypeError, KeyError):
         pass
     raise ConfigurationError(
@@ -149,8 +152,9 @@ def _application_default() -> Credentials:
     import google.auth
     from google.auth.exceptions import GoogleAuthError
 
+    untyped: Any = google.auth
     try:
-        return google.auth.default(scopes=SCOPES)[0]
+        return cast("Credentials", untyped.default(scopes=SCOPES)[0])
     except (GoogleAuthError, OSError, ValueError) as error:
         problem = type(error).__name__
     raise ConfigurationError(

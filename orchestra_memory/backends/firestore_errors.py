@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypedDict
 
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
@@ -38,7 +39,7 @@ def translated(operation: str, collection: str = "") -> Iterator[None]:
 
 
 def translate(error: Exception, operation: str, collection: str) -> Exception:
-    """Our error for one of Google's; the server's text, which may quote content, stays in the cause."""
+    """Our error for one of Google's; the server's text may quote content and stays in the cause."""
     if isinstance(error, auth.GoogleAuthError):
         return _credential_error(error, operation)
     if operation in _WRITES and _is_precondition(error):
@@ -53,8 +54,13 @@ def translate(error: Exception, operation: str, collection: str) -> Exception:
     return _by_code(error, operation, collection)
 
 
+class _Where(TypedDict):
+    operation: str
+    collection: str
+
+
 def _by_code(error: Exception, operation: str, collection: str) -> OrchestraMemoryError:
-    where = {"operation": operation, "collection": collection}
+    where = _Where(operation=operation, collection=collection)
     sent = operation in _WRITES and not any(text in str(error) for text in _NOT_CONNECTED)
     match error:
         case google.DeadlineExceeded():

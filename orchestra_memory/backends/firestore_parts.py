@@ -12,7 +12,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ..codec.document import Document
-from ..codec.firestore import MapMessage, decode_fields, encode_fields
+from ..codec.firestore import decode_fields, encode_fields
+from ..codec.messages import MapValue
 from ..codec.size import MAX_ROOT_BYTES, storage_size
 from ..record import EXPIRATION, Record, spec_of
 
@@ -38,7 +39,7 @@ def split(model: type[Record], document: Document, size: int) -> tuple[Document,
     if not large or size * 3 <= MAX_ROOT_BYTES or storage_size(document) <= MAX_ROOT_BYTES:
         return document, []
     moved = {name: document[name] for name in sorted(large) if name in document}
-    message = MapMessage()
+    message = MapValue()
     encode_fields(message.fields, moved)
     data: bytes = message.SerializeToString()
     slices = [data[start : start + PART_BYTES] for start in range(0, len(data), PART_BYTES)]
@@ -53,9 +54,7 @@ def split(model: type[Record], document: Document, size: int) -> tuple[Document,
 
 def part_names(name: str, root: Document) -> list[str]:
     """The parts a root speaks of."""
-    marker = root.get(PARTS)
-    count = marker.get("count") if isinstance(marker, dict) else None
-    return [part_name(name, n) for n in range(count)] if isinstance(count, int) else []
+    return [part_name(name, number) for number in range(root[PARTS]["count"])]
 
 
 def joined(root: Document, parts: list[Document | None]) -> Document | None:
@@ -64,7 +63,7 @@ def joined(root: Document, parts: list[Document | None]) -> Document | None:
     generation = marker.get("generation")
     if any(part is None or part.get("generation") != generation for part in parts):
         return None
-    message = MapMessage()
+    message = MapValue()
     message.ParseFromString(b"".join(part["data"] for part in parts if part))
     document = {**root, **decode_fields(message.fields)}
     del document[PARTS]

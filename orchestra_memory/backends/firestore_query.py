@@ -6,18 +6,14 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from google.cloud.firestore_v1 import types
-
 from ..codec.cursor import Position
 from ..codec.firestore import encode_value
 from ..codec.ids import escaped_name
+from ..codec.messages import AggregationQuery, StructuredQuery, Value, wrappers
 from ..fieldpaths import split_path
 from ..operations import Count, Measure, Sum
 from ..queries import Filter, Query
 from ..record import EXPIRATION
-
-StructuredQuery: Final[Any] = types.StructuredQuery.pb()
-AggregationQuery: Final[Any] = types.StructuredAggregationQuery.pb()
 
 DISTANCE: Final = "_distance"
 """The field in which Firestore returns how far a neighbour is."""
@@ -25,8 +21,8 @@ DISTANCE: Final = "_distance"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _ASCENDING, _DESCENDING = 1, 2
 _AND = 1
-_IS_NULL = types.StructuredQuery.UnaryFilter.Operator.IS_NULL
-_FIELD = types.StructuredQuery.FieldFilter.Operator
+_IS_NULL = wrappers.StructuredQuery.UnaryFilter.Operator.IS_NULL
+_FIELD = wrappers.StructuredQuery.FieldFilter.Operator
 _OPERATORS: Final = {
     "==": _FIELD.EQUAL,
     "!=": _FIELD.NOT_EQUAL,
@@ -38,7 +34,7 @@ _OPERATORS: Final = {
     "contains": _FIELD.ARRAY_CONTAINS,
     "contains_any": _FIELD.ARRAY_CONTAINS_ANY,
 }
-_MEASURES = types.StructuredQuery.FindNearest.DistanceMeasure
+_MEASURES = wrappers.StructuredQuery.FindNearest.DistanceMeasure
 _METRICS: Final = {
     "cosine": _MEASURES.COSINE,
     "euclidean": _MEASURES.EUCLIDEAN,
@@ -87,7 +83,20 @@ def _condition(message: Any, condition: Filter) -> None:
         return
     message.field_filter.field.field_path = field_path(condition.field)
     message.field_filter.op = _OPERATORS[condition.operator]
-    encode_value(message.field_filter.value, condition.value)
+    _operand(message.field_filter.value, condition)
+
+
+def _operand(message: Any, condition: Filter) -> None:
+    """Lists in ``in`` stand for themselves; those looked for within a list are wrapped there."""
+    if condition.operator == "in":
+        for item in condition.value:
+            encode_value(message.array_value.values.add(), item)
+    elif condition.operator == "contains":
+        holder = Value()
+        encode_value(holder, [condition.value])
+        message.CopyFrom(holder.array_value.values[0])
+    else:
+        encode_value(message, condition.value)
 
 
 def _add_order(message: Any, path: str, direction: int) -> None:
@@ -115,7 +124,7 @@ def start_after(message: Any, position: Position, name: str) -> None:
 
 def add_nearest(message: Any, query: Query[Any], limit: int) -> None:
     nearest = query.nearest
-    assert nearest is not None  # noqa: S101
+    assert nearest is not None
     search = message.find_nearest
     search.vector_field.field_path = field_path(nearest.field)
     encode_value(search.query_vector, nearest.vector)

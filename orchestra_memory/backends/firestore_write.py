@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-from google.cloud.firestore_v1 import types
+from typing import Any
 
 from ..codec.document import Document, patched, unset_values
 from ..codec.firestore import encode_fields, encode_time, encode_value
+from ..codec.messages import Value
 from ..operations import ABSENT, PRESENT, Delete, Expect, Patch, Presence
 from .batches import Address, Prepared
 from .firestore_parts import PART_IDS, may_have_parts, part_name, split
 from .firestore_query import field_path
 
-WriteMessage: Final[Any] = types.Write.pb()
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one read told of a document: its revision, ``None`` if absent, and whether it expired."""
+    """What a read told of a document: its revision, ``None`` if absent, and whether it expired."""
 
     revision: int | None
     expired: bool = False
@@ -28,7 +25,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operation as it will be sent: what it needs of the stored document, and what it stores."""
+    """One operation as it is sent: what it needs of the stored document, and what it stores."""
 
     item: Prepared
     expect: Expect
@@ -163,11 +160,11 @@ def _add_patch(write: Any, patch: Patch, name: str) -> None:
         field_path(path) for path in dict.fromkeys((*values, *patch.unset))
     )
     for path, amount in patch.increment.items():
-        _transform(write, path, lambda t, amount=amount: encode_value(t.increment, amount))
+        encode_value(_transform(write, path).increment, amount)
     for path, items in patch.add.items():
-        _transform(write, path, lambda t, items=items: _elements(t.append_missing_elements, items))
+        _fill_array(_transform(write, path).append_missing_elements, items)
     for path, items in patch.remove.items():
-        _transform(write, path, lambda t, items=items: _elements(t.remove_all_from_array, items))
+        _fill_array(_transform(write, path).remove_all_from_array, items)
 
 
 def _set_at(document: Document, path: str, value: Any) -> None:
@@ -177,14 +174,14 @@ def _set_at(document: Document, path: str, value: Any) -> None:
     document[last] = value
 
 
-def _transform(write: Any, path: str, fill: Callable[[Any], None]) -> None:
+def _transform(write: Any, path: str) -> Any:
     transform = write.update_transforms.add()
     transform.field_path = field_path(path)
-    fill(transform)
+    return transform
 
 
-def _elements(array: Any, items: Sequence[Any]) -> None:
-    holder = types.Value.pb()()
+def _fill_array(array: Any, items: Sequence[Any]) -> None:
+    holder = Value()
     encode_value(holder, list(items))
     array.CopyFrom(holder.array_value)
 

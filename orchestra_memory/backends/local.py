@@ -10,7 +10,7 @@ import anyio.lowlevel
 
 from ..codec.cursor import decode_cursor
 from ..codec.document import copied, is_expired
-from ..errors import StorageError
+from ..errors import OrchestraMemoryError
 from ..health import Health, Status
 from ..matching import matches, measured
 from ..operations import DEFAULT, Billed, Measure, Op, Options, Page, Receipt, Ref, Snapshot, Totals
@@ -72,7 +72,7 @@ class LocalMemory(MemoryManager):
         for number, chunk in enumerate(chunks):
             try:
                 revisions += self._commit(chunk)
-            except StorageError as error:
+            except OrchestraMemoryError as error:
                 if len(chunks) == 1:
                     raise
                 raise partial_write(chunks, range(number), error) from error

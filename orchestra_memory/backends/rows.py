@@ -23,7 +23,6 @@ from ..operations import (
     Op,
     Page,
     Patch,
-    Put,
     Ref,
     Revision,
     Source,
@@ -74,7 +73,9 @@ def decided(
         except PreconditionFailed:
             failed.append(item)
             continue
-        changed[item.address] = document and Row(item.address[2], document, revision)
+        changed[item.address] = (
+            None if document is None else Row(item.address[2], document, revision)
+        )
     if failed:
         raise conflict(failed)
     return changed
@@ -96,20 +97,15 @@ def revisions_of(
 
 
 def applied(item: Prepared, row: Row | None, now: datetime) -> Document | None:
-    """The document after the operation, ``None`` if it is gone; shares free JSON with the operation.
+    """The document after the operation, ``None`` if it is gone; may share values with it.
 
     Raises ``PreconditionFailed``.
     """
     op = item.op
-    match op:
-        case Put():
-            _check(op.expect, row, now)
-            return item.document
-        case Patch():
-            return _after_patch(op, item.document, row, now)
-        case Delete():
-            _check(op.expect, row, now)
-            return None
+    if isinstance(op, Patch):
+        return _after_patch(op, item.document, row, now)
+    _check(op.expect, row, now)
+    return None if isinstance(op, Delete) else item.document
 
 
 def _after_patch(
@@ -212,7 +208,7 @@ def _key(position: Position) -> tuple[str, ...]:
 def nearest_rows(query: Query[Any], rows: Iterable[Row], count: int) -> list[Row]:
     """The `count` rows nearest to what `query` looks for, nearest first."""
     nearest = query.nearest
-    assert nearest is not None  # noqa: S101
+    assert nearest is not None
     return nsmallest(count, _measured(nearest, rows), key=lambda row: _rank(row, nearest.metric))
 
 

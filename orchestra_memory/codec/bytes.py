@@ -5,6 +5,9 @@ What JSON has no type for is a map with one key: ``{"$time": "2026-01-31T08:00:0
 that begins with ``$`` gets a second one.
 """
 
+# Stored values are of any type; telling them apart is what this module does.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import json

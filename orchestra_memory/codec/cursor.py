@@ -24,19 +24,27 @@ class Position:
 
 
 def encode_cursor(query: Query[Any], position: Position) -> str:
-    body = [_VERSION, fingerprint(query), list(position.values), position.stored_id, position.served]
+    body = [
+        _VERSION,
+        fingerprint(query),
+        list(position.values),
+        position.stored_id,
+        position.served,
+    ]
     return urlsafe_b64encode(dumps(body).encode()).decode("ascii").rstrip("=")
 
 
 def decode_cursor(query: Query[Any]) -> Position | None:
-    """Where `query` continues, ``None`` at its start; ``InvalidQuery`` for another query's cursor."""
+    """Where `query` continues, ``None`` at its start; ``InvalidQuery`` for a foreign cursor."""
     if query.after is None:
         return None
     try:
         padded = query.after.encode("ascii") + b"=" * (-len(query.after) % 4)
         version, mark, values, stored_id, served = loads(urlsafe_b64decode(padded))
     except (ValueError, TypeError, AttributeError):
-        raise InvalidQuery("this is no cursor of a page; start without one", field="after") from None
+        raise InvalidQuery(
+            "this is no cursor of a page; start without one", field="after"
+        ) from None
     if version != _VERSION or mark != fingerprint(query):
         raise InvalidQuery(
             "this cursor is of another query; use it with the query that made it, or start without",

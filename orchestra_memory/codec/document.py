@@ -1,5 +1,8 @@
 """Records as plain maps of stored values, and back: the public form of what is stored."""
 
+# Stored values are of any type; telling them apart is what this module does.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -19,6 +22,8 @@ from ..values import (
     INT64_MIN,
     NORMALISERS,
     Vector,
+    is_list,
+    is_map,
     sort_key,
     storable,
     to_utc,
@@ -91,7 +96,8 @@ def _plain(model: type[Record], name: str, value: Any) -> Any:
 
 @cache
 def _adapter(model: type[Record], name: str) -> TypeAdapter[Any]:
-    return TypeAdapter(model.model_fields[name].annotation)
+    annotation: Any = model.model_fields[name].annotation
+    return TypeAdapter(annotation)
 
 
 @cache
@@ -119,7 +125,9 @@ def decode(ref: Ref[R], document: Document) -> R:
     try:
         record = model.model_validate(document)
     except ValidationError as error:
-        fields = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
+        fields = {
+            str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]
+        }
         raise _corrupt(ref, sorted(fields), "not as the record type declares them") from None
     if record.key != ref.key:
         raise _corrupt(ref, spec_of(model).key, "of another record than the document's id")
@@ -162,11 +170,12 @@ def key_in(model: type[Record], document: Document) -> str:
 
 def copied(value: Any) -> Any:
     """A stored value that shares nothing mutable with the given one."""
-    if type(value) is dict:
+    kind = type(value)
+    if kind is dict:
         return {name: copied(item) for name, item in value.items()}
-    if type(value) is list:
+    if kind is list:
         return [copied(item) for item in value]
-    return Vector(value) if type(value) is Vector else value
+    return Vector(value) if kind is Vector else value
 
 
 def is_expired(document: Document, now: datetime | None = None) -> bool:
@@ -178,15 +187,21 @@ def patched(document: Document, patch: Patch) -> Document:
     """`document` as it is after `patch`, by Firestore's rules for its transforms."""
     result: Document = copied(document)
     for path, value in patch.set.items():
-        _change(result, path, lambda _, value=value: copied(value))
+        place, name = _place(result, path)
+        place[name] = copied(value)
     for path in patch.unset:
-        _unset(patch.ref.model, result, path)
+        place, name = _place(result, path)
+        place.pop(name, None)
+    result.update(unset_values(patch))
     for path, amount in patch.increment.items():
-        _change(result, path, lambda old, amount=amount: _incremented(old, amount))
+        place, name = _place(result, path)
+        place[name] = _incremented(place.get(name), amount)
     for path, items in patch.add.items():
-        _change(result, path, lambda old, items=items: _with_elements(old, items))
+        place, name = _place(result, path)
+        place[name] = _with_elements(place.get(name), items)
     for path, items in patch.remove.items():
-        _change(result, path, lambda old, items=items: _without_elements(old, items))
+        place, name = _place(result, path)
+        place[name] = _without_elements(place.get(name), items)
     return result
 
 
@@ -194,30 +209,20 @@ def unset_values(patch: Patch) -> dict[str, Any]:
     """What unset top-level fields return to; map entries, which vanish, are left out."""
     model = patch.ref.model
     return {
-        path: _encoded(model, path, default_of(model, path)) for path in patch.unset if "." not in path
+        path: _encoded(model, path, default_of(model, path))
+        for path in patch.unset
+        if "." not in path
     }
 
 
-def _change(document: Document, path: str, change: Any) -> None:
+def _place(document: Document, path: str) -> tuple[Document, str]:
+    """The map that holds the path's last part; what is no map on the way becomes one."""
     *parents, last = split_path(path)
     for name in parents:
         inner = document.get(name)
-        document[name] = inner = inner if type(inner) is dict else {}
+        document[name] = inner = inner if is_map(inner) else {}
         document = inner
-    document[last] = change(document.get(last))
-
-
-def _unset(model: type[Record], document: Document, path: str) -> None:
-    *parents, last = split_path(path)
-    if not parents:
-        document[path] = _encoded(model, path, default_of(model, path))
-        return
-    for name in parents:
-        inner = document.get(name)
-        if type(inner) is not dict:
-            return
-        document = inner
-    document.pop(last, None)
+    return document, last
 
 
 def _incremented(old: Any, amount: float) -> Any:
@@ -228,7 +233,7 @@ def _incremented(old: Any, amount: float) -> Any:
 
 
 def _with_elements(old: Any, items: Any) -> list[Any]:
-    result = list(old) if type(old) is list else []
+    result = list(old) if is_list(old) else []
     known = {sort_key(item) for item in result}
     for item in items:
         if sort_key(item) not in known:
@@ -239,4 +244,4 @@ def _with_elements(old: Any, items: Any) -> list[Any]:
 
 def _without_elements(old: Any, items: Any) -> list[Any]:
     gone = {sort_key(item) for item in items}
-    return [item for item in old if sort_key(item) not in gone] if type(old) is list else []
+    return [item for item in old if sort_key(item) not in gone] if is_list(old) else []

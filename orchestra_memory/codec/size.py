@@ -3,6 +3,9 @@
 One measure for every backend, so that a record which one accepts is accepted by all.
 """
 
+# Stored values are of any type; telling them apart is what this module does.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -10,7 +13,7 @@ from typing import Any, Final
 
 from ..errors import InvalidRecord
 from ..record import Record, spec_of
-from ..values import EPOCH, MICROSECOND, Vector
+from ..values import EPOCH, MICROSECOND, Vector, is_list, is_map
 from .ids import escaped_name
 
 MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
@@ -68,7 +71,7 @@ def _vector_size(dimensions: int) -> int:
 
 
 def _element_size(value: Any) -> int:
-    return _wrapped_size(value) if type(value) is list else value_size(value)
+    return _wrapped_size(value) if is_list(value) else value_size(value)
 
 
 def _wrapped_size(value: list[Any]) -> int:
@@ -94,8 +97,10 @@ def fields_size(document: dict[str, Any]) -> int:
 
 
 def storage_size(value: Any) -> int:
-    """Bytes a value takes in storage
-    (https://cloud.google.com/firestore/docs/storage-size)."""
+    """Bytes a value takes in storage.
+
+    The rules: https://cloud.google.com/firestore/docs/storage-size
+    """
     kind = type(value)
     if kind is str:
         return text_size(value) + 1
@@ -159,11 +164,9 @@ def _check_index_entries(model: type[Record], document: dict[str, Any]) -> None:
 
 def index_entries(value: Any) -> int:
     """Entries in automatic indexes: two for each value of a map, one for each of a list."""
-    if type(value) is dict:
+    if is_map(value):
         return 2 + sum(index_entries(item) for item in value.values())
-    if type(value) is list:
-        return 2 + len(value)
-    return 2
+    return 2 + (len(value) if is_list(value) else 0)
 
 
 def _largest(document: dict[str, Any]) -> str:

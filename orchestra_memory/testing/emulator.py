@@ -43,7 +43,8 @@ def start(*, port: int = 0, own: bool = False) -> Iterator[Emulator]:
     """An emulator for as long as the context lasts; ready after about 1.5 s from a jar.
 
     ``port`` 0 picks a free one. A ``port``, or ``own``, calls for a new one even where
-    ``FIRESTORE_EMULATOR_HOST`` names one. It keeps everything in memory. Raises `ServiceMissing`, which says what to install.
+    ``FIRESTORE_EMULATOR_HOST`` names one. It keeps everything in memory. Raises
+    `ServiceMissing`, which says what to install.
     """
     with serving(KIND, find_emulator(own=own or port != 0), port=port) as served:
         yield Emulator(str(served.address), served.how, served.pid)

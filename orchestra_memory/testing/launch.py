@@ -100,7 +100,7 @@ def _program(kind: Kind, program: Program, port: int, options: Sequence[str]) ->
             _wait_until_ready(
                 lambda: kind.ready(address),
                 ended=lambda: process.poll() is not None,
-                output=lambda: log.read_bytes(),
+                output=log.read_bytes,
             )
             yield Served(address, str(program), process.pid)
 
@@ -131,14 +131,17 @@ def _container(
 ) -> Iterator[Served]:
     from testcontainers.core.container import DockerContainer
 
-    box = DockerContainer(container.image).with_bind_ports(container.port, port or None)
+    with _docker_errors():
+        box = DockerContainer(container.image).with_bind_ports(container.port, port or None)
     box.with_command([*container.command, *options])
     try:
         with _docker_errors():
             box.start()
             address = Address(box.get_container_host_ip(), box.get_exposed_port(container.port))
         _wait_until_ready(
-            lambda: kind.ready(address), ended=lambda: False, output=lambda: b"".join(box.get_logs())
+            lambda: kind.ready(address),
+            ended=lambda: False,
+            output=lambda: b"".join(box.get_logs()),
         )
         yield Served(address, str(container))
     finally:

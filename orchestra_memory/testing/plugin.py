@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
 
 import pytest
@@ -27,8 +28,8 @@ REQUIRABLE = tuple(SERVICE_FIXTURES.values())
 PROPERTY = "orchestra_memory.backend"
 """The user property of a test report that names a backend; it survives pytest-xdist."""
 
-origins = pytest.StashKey[dict[str, str]]()
-missing = pytest.StashKey[dict[str, str]]()
+ORIGINS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+MISSING: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[origins], config.stash[missing] = {}, {}
+    config.stash[ORIGINS], config.stash[MISSING] = {}, {}
     for name in required(config):
         if name not in REQUIRABLE:
             raise pytest.UsageError(f"--require={name}: known are {', '.join(REQUIRABLE)}")
@@ -51,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def required(config: pytest.Config) -> list[str]:
     """The services that ``--require`` names."""
-    given: list[str] = config.getoption("orchestra_memory_require")
+    given: list[str] = config.getoption("orchestra_memory_require") or []
     return [name for names in given for name in names.split(",") if name]
 
 
@@ -61,7 +62,7 @@ def firestore_emulator(pytestconfig: pytest.Config) -> Iterator[Emulator]:
     from orchestra_memory.testing import emulator
 
     with _provided(pytestconfig, "firestore", emulator.start()) as running:
-        pytestconfig.stash[origins]["firestore"] = running.how
+        pytestconfig.stash[ORIGINS]["firestore"] = running.how
         yield running
 
 
@@ -78,26 +79,25 @@ def redis_server(pytestconfig: pytest.Config) -> Iterator[RedisServer]:
     from orchestra_memory.testing import redis_server as redis
 
     with _provided(pytestconfig, "redis", redis.start()) as running:
-        pytestconfig.stash[origins]["redis"] = running.how
+        pytestconfig.stash[ORIGINS]["redis"] = running.how
         yield running
 
 
 @pytest.fixture
-def use_backend(request: pytest.FixtureRequest) -> UseBackend:
+def use_backend(record_property: Callable[[str, object], None]) -> UseBackend:
     """Call with a backend's name (``sqlite``, ``live``) to count this test in the closing table.
 
     The fixtures for Firestore and Redis count by themselves, unless they are reached through
     ``request.getfixturevalue``.
     """
-    item: pytest.Item = request.node
-    return lambda backend: _note(item, backend)
+    return partial(record_property, PROPERTY)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for name in getattr(item, "fixturenames", ()):
         if name in SERVICE_FIXTURES:
-            _note(item, SERVICE_FIXTURES[name])
+            item.user_properties.append((PROPERTY, SERVICE_FIXTURES[name]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -106,23 +106,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not counts and not required(config):
         return
     terminalreporter.section("backends")
-    for line in table(counts, config.stash[origins]):
+    from_where = config.stash[ORIGINS]
+    for line in table(counts, from_where):
         terminalreporter.write_line(line)
-    for reason in config.stash[missing].values():
+    for reason in config.stash[MISSING].values():
         terminalreporter.write_line(reason)
 
 
 def _uses(terminalreporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
     for outcome in OUTCOMES:
-        for report in terminalreporter.stats.get(outcome, ()):
-            for name, backend in getattr(report, "user_properties", ()):
-                if name == PROPERTY:
-                    yield str(backend), outcome
-
-
-def _note(item: pytest.Item, backend: str) -> None:
-    if (PROPERTY, backend) not in item.user_properties:
-        item.user_properties.append((PROPERTY, backend))
+        reports: list[pytest.TestReport] = terminalreporter.stats.get(outcome, [])
+        for report in reports:
+            used = {backend for name, backend in report.user_properties if name == PROPERTY}
+            yield from ((str(backend), outcome) for backend in used)
 
 
 @contextmanager
@@ -140,7 +136,7 @@ def _provided(
 
 
 def _give_up(config: pytest.Config, service: str, reason: str) -> NoReturn:
-    config.stash[missing][service] = reason
+    config.stash[MISSING][service] = reason
     if service in required(config):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

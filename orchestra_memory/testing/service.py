@@ -14,6 +14,7 @@ from orchestra_memory.errors import OrchestraMemoryError
 
 NO_DOCKER = "no Docker daemon together with the testcontainers package"
 
+
 class Address(NamedTuple):
     """Where a server listens."""
 

@@ -190,8 +190,7 @@ def patched(document: Document, patch: Patch) -> Document:
         place, name = _place(result, path)
         place[name] = copied(value)
     for path in patch.unset:
-        place, name = _place(result, path)
-        place.pop(name, None)
+        _remove(result, path)
     result.update(unset_values(patch))
     for path, amount in patch.increment.items():
         place, name = _place(result, path)
@@ -223,6 +222,16 @@ def _place(document: Document, path: str) -> tuple[Document, str]:
         document[name] = inner = inner if is_map(inner) else {}
         document = inner
     return document, last
+
+
+def _remove(document: Document, path: str) -> None:
+    *parents, last = split_path(path)
+    for name in parents:
+        inner = document.get(name)
+        if not is_map(inner):
+            return
+        document = inner
+    document.pop(last, None)
 
 
 def _incremented(old: Any, amount: float) -> Any:

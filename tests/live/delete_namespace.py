@@ -1,4 +1,4 @@
-"""Delete a namespace of the live tests: python tests/live/delete_namespace.py live-<hex>."""
+"""Delete what a live run left: python tests/live/delete_namespace.py live-<16 hex digits>."""
 
 import json
 import os
@@ -17,16 +17,19 @@ def connect() -> Client:
     return Client(project=project)  # with the application default credential
 
 
-def delete(namespace: str) -> int:
+def delete(prefix: str) -> int:
+    """Every test of a run has namespaces of its own, which begin with the run's."""
     client = connect()
-    return client.recursive_delete(client.document("namespaces", namespace))
+    # list_documents also names those that exist only as the parent of others.
+    namespaces = client.collection("namespaces").list_documents()
+    return sum(client.recursive_delete(ref) for ref in namespaces if ref.id.startswith(prefix))
 
 
 def main() -> None:
-    namespace = sys.argv[1]
-    if not re.fullmatch(r"live-[0-9a-f]{16}", namespace):
+    prefix = sys.argv[1]
+    if not re.fullmatch(r"live-[0-9a-f]{16}", prefix):
         raise SystemExit("only namespaces of the live tests, live-<16 hex digits>, are deleted")
-    print(f"deleted {delete(namespace)} documents of {namespace}")
+    print(f"deleted {delete(prefix)} documents of {prefix}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ from .protocol import MemoryManager
 from .queries import Query
 from .record import Record
 from .settings import Fallback, Settings, revealed
-from .urls import FirestoreUrl, LocalUrl, SqliteUrl
+from .urls import FirestoreUrl, LocalUrl, SqliteUrl, StoreUrl
 
 if TYPE_CHECKING:
     from .domain.agent_data import AgentDataStore
@@ -139,6 +140,8 @@ async def open_memory(
         settings = await anyio.to_thread.run_sync(Settings)
     plan = plan_for(settings, Arguments(url, cache, journal, fallback))
     refuse_missing_parts(plan)
+    # Drivers take long to import: not on the event loop.
+    await anyio.to_thread.run_sync(_import_parts, plan.store, abandon_on_cancel=True)
     async with AsyncExitStack() as opened:
         store, parts = await _opened_store(plan, settings, opened)
         memory = Memory(
@@ -164,6 +167,15 @@ def refuse_missing_parts(plan: Plan) -> None:
         raise ConfigurationError(
             f"this version does not have every part asked for yet. It has {'; and '.join(missing)}"
         )
+
+
+def _import_parts(url: StoreUrl) -> None:
+    import_module(".layers.guarded", __package__)
+    if isinstance(url, FirestoreUrl):
+        import_module(".backends.firestore", __package__)
+        import_module(".backends.firestore_client", __package__)
+    if isinstance(url, SqliteUrl):
+        import_module(".backends.sqlite", __package__)
 
 
 async def _opened_store(
@@ -205,6 +217,7 @@ async def _opened_sqlite(path: str, opened: AsyncExitStack) -> MemoryManager:
 async def _opened_firestore(
     url: FirestoreUrl, settings: Settings, opened: AsyncExitStack
 ) -> MemoryManager:
+    from .backends.firestore import FirestoreMemory
     from .backends.firestore_client import connect
     from .backends.firestore_credentials import credential_source
 
@@ -219,8 +232,6 @@ async def _opened_firestore(
     client = await opened.enter_async_context(
         connect(url.project, url.database, emulator=url.emulator, credentials=source)
     )
-    from .backends.firestore import FirestoreMemory
-
     return FirestoreMemory(client, collections=settings.collections)
 
 

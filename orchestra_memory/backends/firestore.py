@@ -42,6 +42,7 @@ from .firestore_query import (
     add_nearest,
     aggregation,
     field_path,
+    measurable,
     start_after,
     structured,
 )
@@ -128,7 +129,7 @@ class FirestoreMemory(MemoryManager):
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
-        sent = self._parent(query.namespace), self._structured(query)
+        sent = self._parent(query.namespace), measurable(query, self._collection(query))
         totals = _Totals(self._calls, query, sent, Deadline.after(options.timeout))
         expired = await totals.expired()
         if expired and not all(isinstance(measure, Count) for measure in measures):
@@ -157,9 +158,8 @@ class FirestoreMemory(MemoryManager):
         collection = self._collections.get(collection, collection)
         return f"{self._parent(namespace)}/{collection}/{stored_id}"
 
-    def _structured(self, query: Query[Any]) -> Any:
-        collection = query.spec.collection
-        return structured(query, self._collections.get(collection, collection))
+    def _collection(self, query: Query[Any]) -> str:
+        return self._collections.get(query.spec.collection, query.spec.collection)
 
     async def _commit(self, chunk: Sequence[Prepared], deadline: Deadline) -> Receipt:
         """One commit. What its preconditions met is read only when they did not hold."""
@@ -209,7 +209,7 @@ class FirestoreMemory(MemoryManager):
         """Up to `wanted` living rows behind the position, and how many documents were read."""
         now, as_of, read = utc_now(), None, 0
         living: list[Row] = []
-        message, parent = self._structured(query), self._parent(query.namespace)
+        message, parent = structured(query, self._collection(query)), self._parent(query.namespace)
         while True:
             if position is not None:
                 address = (query.namespace, query.spec.collection, position.stored_id)
@@ -228,7 +228,7 @@ class FirestoreMemory(MemoryManager):
         now, size = utc_now(), room(query, None)
         asked = size
         while True:
-            message = self._structured(query)
+            message = structured(query, self._collection(query))
             add_nearest(message, query, asked)
             documents = await self._calls.query(self._parent(query.namespace), message, deadline)
             rows = list((await rows_of(self._calls, documents, deadline)).values())

@@ -93,7 +93,7 @@ class Calls:
         if as_of is not None:
             encode_time(request.read_time, as_of)
         found: list[Any] = []
-        with translated("find", _collection(query)):
+        with translated("find", query):
             stream = await self._api.run_query(
                 request=wrappers.RunQueryRequest.wrap(request), **self._how(deadline)
             )
@@ -112,7 +112,7 @@ class Calls:
         if as_of is not None:
             encode_time(request.read_time, as_of)
         value: float | None = None
-        with translated("aggregate", _collection(query.structured_query)):
+        with translated("aggregate", query.structured_query):
             stream = await self._api.run_aggregation_query(
                 request=wrappers.RunAggregationQueryRequest.wrap(request), **self._how(deadline)
             )
@@ -121,7 +121,3 @@ class Calls:
                 as_of = decode_micros(message.read_time)
                 value = decode_value(message.result.aggregate_fields["measure"])
         return value, as_of
-
-
-def _collection(query: Any) -> str:
-    return str(query.from_[0].collection_id)

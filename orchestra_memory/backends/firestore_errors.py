@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
@@ -21,6 +21,7 @@ from ..errors import (
     Unauthenticated,
     Unavailable,
 )
+from .firestore_query import index_for
 from .rows import PreconditionFailed
 
 _LINK = re.compile(r"https://console\S+")
@@ -30,27 +31,31 @@ _WRITES = frozenset({"write"})
 
 
 @contextmanager
-def translated(operation: str, collection: str = "") -> Iterator[None]:
-    """Raise what Google's library raises as an error of ours, the cause chained."""
+def translated(operation: str, query: Any = None) -> Iterator[None]:
+    """Raise what Google's library raises as an error of ours, the cause chained.
+
+    `query` is the ``StructuredQuery`` that is asked, if any.
+    """
     try:
         yield
     except (google.GoogleAPICallError, auth.GoogleAuthError) as error:
-        raise translate(error, operation, collection) from error
+        raise translate(error, operation, query) from error
 
 
-def translate(error: Exception, operation: str, collection: str) -> Exception:
+def translate(error: Exception, operation: str, query: Any) -> Exception:
     """Our error for one of Google's; the server's text may quote content and stays in the cause."""
     if isinstance(error, auth.GoogleAuthError):
         return _credential_error(error, operation)
     if operation in _WRITES and _is_precondition(error):
         return PreconditionFailed()
-    if isinstance(error, google.FailedPrecondition) and "index" in str(error):
-        return _index_missing(error, collection)
+    if query is not None and isinstance(error, google.FailedPrecondition):
+        return _index_missing(error, query)
     if isinstance(error, google.NotFound) and "database" in str(error):
         return ConfigurationError(
             "the Firestore database does not exist in this project; create it "
             "(gcloud firestore databases create) or name another"
         )
+    collection = "" if query is None else str(query.from_[0].collection_id)
     return _by_code(error, operation, collection)
 
 
@@ -101,11 +106,12 @@ def _credential_error(error: Exception, operation: str) -> StorageError:
     )
 
 
-def _index_missing(error: Exception, collection: str) -> IndexMissing:
-    link = _LINK.search(str(error))
+def _index_missing(error: Exception, query: Any) -> IndexMissing:
+    index, link = index_for(query), _LINK.search(str(error))
+    fields = ", ".join(field["fieldPath"] for field in index["fields"])
     return IndexMissing(
-        f"Firestore lacks a composite index on {collection}; create it with the error's link or "
-        "from `orchestra-memory indexes`",
-        index={"collectionGroup": collection, "queryScope": "COLLECTION"},
+        f"Firestore lacks a composite index on {index['collectionGroup']} ({fields}); create it "
+        "from the error's index or link, or all that are needed with `orchestra-memory indexes`",
+        index=index,
         link=link[0] if link else "",
     )

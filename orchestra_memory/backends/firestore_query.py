@@ -35,6 +35,9 @@ _OPERATORS: Final = {
     "contains_any": _FIELD.ARRAY_CONTAINS_ANY,
 }
 _MEASURES = wrappers.StructuredQuery.FindNearest.DistanceMeasure
+_EQUALITIES: Final = (_OPERATORS["=="], _OPERATORS["in"])
+_LISTS: Final = (_OPERATORS["contains"], _OPERATORS["contains_any"])
+_DIRECTIONS: Final = {_ASCENDING: "ASCENDING", _DESCENDING: "DESCENDING"}
 _METRICS: Final = {
     "cosine": _MEASURES.COSINE,
     "euclidean": _MEASURES.EUCLIDEAN,
@@ -66,6 +69,13 @@ def structured(query: Query[Any], collection: str) -> Any:
         direction = _DESCENDING if order.descending else _ASCENDING
         _add_order(message, field_path(order.field), direction)
     _add_order(message, "__name__", direction)
+    return message
+
+
+def measurable(query: Query[Any], collection: str) -> Any:
+    """The same without order, but for the ranges: Firestore measures nothing ordered by id."""
+    message = structured(query.unordered, collection)
+    del message.order_by[-1]
     return message
 
 
@@ -110,7 +120,6 @@ def add_expired(message: Any, now: datetime) -> None:
     message.where.composite_filter.op = _AND
     condition = Filter(EXPIRATION, "<=", now)
     _condition(message.where.composite_filter.filters.add(), condition)
-    del message.order_by[:]
 
 
 def start_after(message: Any, position: Position, name: str) -> None:
@@ -120,6 +129,27 @@ def start_after(message: Any, position: Position, name: str) -> None:
         encode_value(message.start_at.values.add(), value)
     message.start_at.values.add().reference_value = name
     message.start_at.before = False
+
+
+def index_for(message: Any) -> dict[str, Any]:
+    """The composite index a ``StructuredQuery`` needs, as in ``firestore.indexes.json``."""
+    filters = [f.field_filter for f in message.where.composite_filter.filters]
+    nulls = [f.unary_filter.field.field_path for f in message.where.composite_filter.filters]
+    equal = [f.field.field_path for f in filters if f.op in _EQUALITIES]
+    lists = [f.field.field_path for f in filters if f.op in _LISTS]
+    fields: list[dict[str, str]] = [
+        {"fieldPath": path, "order": "ASCENDING"}
+        for path in dict.fromkeys((*equal, *nulls))
+        if path
+    ]
+    fields += [{"fieldPath": path, "arrayConfig": "CONTAINS"} for path in lists]
+    fields += [
+        {"fieldPath": order.field.field_path, "order": _DIRECTIONS[order.direction]}
+        for order in message.order_by
+        if order.field.field_path != "__name__"
+    ]
+    collection = message.from_[0].collection_id
+    return {"collectionGroup": collection, "queryScope": "COLLECTION", "fields": fields}
 
 
 def add_nearest(message: Any, query: Query[Any], limit: int) -> None:
@@ -135,7 +165,6 @@ def add_nearest(message: Any, query: Query[Any], limit: int) -> None:
 
 def aggregation(message: Any, measure: Measure) -> Any:
     """One measure over a query. Measured together, counts would leave out what lacks a field."""
-    del message.order_by[:]
     request = AggregationQuery()
     request.structured_query.CopyFrom(message)
     wanted = request.aggregations.add()

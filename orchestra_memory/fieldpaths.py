@@ -177,15 +177,13 @@ def _check_apart(model: type[Record], paths: list[str]) -> None:
 
 def _check_created(model: type[Record], patch: PatchLike) -> None:
     created = patch.or_create
-    if created is None:
-        if patch.expect is None or getattr(patch.expect, "name", "") == "ABSENT":
-            raise InvalidRecord(
-                f"{model.__name__}: a patch needs a record to change; expect PRESENT or a "
-                "revision, or give or_create",
-                model=model.__name__,
-            )
-        return
-    if type(created) is not model or created.key != patch.ref.key:
+    if patch.expect is None or getattr(patch.expect, "name", "") == "ABSENT":
+        raise InvalidRecord(
+            f"{model.__name__}: a patch needs a record to change; expect PRESENT or a revision, "
+            "and give or_create for when there is none",
+            model=model.__name__,
+        )
+    if created is not None and (type(created) is not model or created.key != patch.ref.key):
         raise InvalidRecord(
             f"{model.__name__}: or_create is another record than the patch is for",
             model=model.__name__,

@@ -117,7 +117,17 @@ def _measured(measure: Measure, documents: Sequence[dict[str, Any]]) -> float | 
         return len(documents)
     values = (value_at(document, measure.of) for document in documents)
     numbers = [value for value in values if type(value) in (int, float)]
-    total: float = sum(numbers) if all(type(n) is int for n in numbers) else fsum(numbers)
+    total = _sum(numbers)
     if isinstance(measure, Average):
         return total / len(numbers) if numbers else None
     return total if type(total) is int and INT64_MIN <= total <= INT64_MAX else float(total)
+
+
+def _sum(numbers: Sequence[float]) -> float:
+    if all(type(number) is int for number in numbers):
+        return sum(numbers)
+    try:
+        return fsum(numbers)
+    except (ValueError, OverflowError):
+        # Infinities of both signs, or more than a double holds: as plain addition has it.
+        return sum(map(float, numbers))

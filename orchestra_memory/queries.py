@@ -156,6 +156,13 @@ class Query(Generic[R_co]):
         return tuple(dict.fromkeys(f.field for f in self.where if f.operator in ("==", "in")))
 
     @property
+    def unordered(self) -> Self:
+        """The same records in no order but that of the fields held to a range."""
+        ranged = {f.field for f in self.where if f.operator in RANGES}
+        kept = tuple(order for order in self.order_by if order.field in ranged)
+        return self.with_(order_by=kept)
+
+    @property
     def tail(self) -> tuple[Order, ...]:
         """What an index must be sorted by behind the equalities."""
         lists = [Order(f.field) for f in self.where if f.operator in ("contains", "contains_any")]
@@ -269,8 +276,9 @@ def _orders(
     if len(ordered) < len(orders):
         raise InvalidQuery("order_by names a field twice")
     descending = bool(orders) and orders[-1].descending
-    ranged = sorted({f.field for f in filters if f.operator in RANGES} - ordered)
-    fixed = {f.field for f in filters if f.operator == "=="}
+    bounded = {f.field for f in filters if f.operator in RANGES}
+    ranged = sorted(bounded - ordered)
+    fixed = {f.field for f in filters if f.operator == "=="} - bounded
     return tuple(
         order
         for order in [*orders, *(Order(name, descending) for name in ranged)]
@@ -321,13 +329,21 @@ def _check_indexed(query: Query[Any]) -> None:
     spec = query.spec
     used = {*query.equalities, *(order.field for order in query.tail)}
     exempt = sorted(name for name in used if name.split(".")[0] in spec.unindexed)
-    if exempt and not covered(spec.indexes, query):
-        declared = "; ".join(", ".join(index) for index in spec.indexes) or "none"
+    if not exempt or covered(spec.indexes, query):
+        return
+    other_way = tuple(Order(order.field, not order.descending) for order in query.order_by)
+    if covered(spec.indexes, query.with_(order_by=other_way)):
+        names = ", ".join(repr("-" * order.descending + order.field) for order in other_way)
         raise InvalidQuery(
-            f"{exempt[0]} has no index of its own: a query may use it behind the equalities of a "
-            f"declared index. {query.model.__name__} declares: {declared}",
+            f"{exempt[0]} is indexed in the other direction only; order by {names}",
             field=exempt[0],
         )
+    declared = "; ".join(", ".join(index) for index in spec.indexes) or "none"
+    raise InvalidQuery(
+        f"{exempt[0]} has no index of its own: a query may use it behind the equalities of a "
+        f"declared index. {query.model.__name__} declares: {declared}",
+        field=exempt[0],
+    )
 
 
 def covered(indexes: Iterable[tuple[str, ...]], query: Query[Any]) -> bool:
@@ -337,14 +353,9 @@ def covered(indexes: Iterable[tuple[str, ...]], query: Query[Any]) -> bool:
     for index in indexes:
         orders = tuple(Order(name.removeprefix("-"), name.startswith("-")) for name in index)
         head = [o.field for o in takewhile(lambda o: o.field in equal, orders)]
-        if _same_order(orders[len(head) :], tail):
+        if orders[len(head) :] == tail:
             found = {*found, *head} if found else {*head}
     return found == equal
-
-
-def _same_order(ours: tuple[Order, ...], wanted: tuple[Order, ...]) -> bool:
-    flipped = tuple(Order(order.field, not order.descending) for order in wanted)
-    return ours in (wanted, flipped)
 
 
 def between(field: str, start: datetime | None, end: datetime | None) -> list[Any]:

@@ -31,6 +31,7 @@ from .rows import (
     decided,
     nearest_rows,
     page_of,
+    ref_of,
     revisions_of,
     room,
     rows_after,
@@ -91,16 +92,16 @@ class LocalMemory(MemoryManager):
         else:
             rows = nearest_rows(query, rows, size)
         billed = Billed(reads=max(1, min(size, len(rows))))
-        return page_of(
-            query, position, rows[:size], more=len(rows) > size, as_of=as_of, billed=billed
-        )
+        shown, more = rows[:size], len(rows) > size
+        items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]
+        return page_of(query, position, shown, more=more, as_of=as_of, billed=billed, items=items)
 
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
         await anyio.lowlevel.checkpoint()
         as_of = self._revision
-        documents = [row.document async for row in self._matching(query.with_(order_by=()))]
+        documents = [row.document async for row in self._matching(query.unordered)]
         billed = Billed(reads=max(1, -(-len(documents) // 1000)))
         return Totals(measured(measures, documents), as_of, billed)
 

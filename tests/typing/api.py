@@ -1,0 +1,63 @@
+"""What type checkers must see; checked, never run."""
+
+from typing import assert_type
+
+from orchestra_memory import (
+    AgentState,
+    Count,
+    MemoryItem,
+    MemoryManager,
+    Page,
+    Query,
+    Receipt,
+    Record,
+    Ref,
+    Snapshot,
+    Stored,
+    Totals,
+    UtcDatetime,
+    open_memory,
+    recent,
+)
+
+
+class Note(Record, collection="notes", key="id", indexes=[("owner", "-created")]):
+    id: str
+    owner: str
+    created: UtcDatetime
+
+
+async def records(memory: MemoryManager) -> None:
+    assert_type(await memory.get(MemoryItem, "k"), MemoryItem | None)
+    assert_type(await memory.get(Note, "k"), Note | None)
+    assert_type(await memory.get_many(Note, ["k"]), list[Note | None])
+    assert_type(await memory.read([Ref(Note, "k")]), Snapshot[Note])
+    assert_type((await memory.read([Ref(Note, "k")]))[0], Stored[Note] | None)
+    assert_type(await memory.put(MemoryItem(user_id="u", text_content="hi")), Receipt)
+    assert_type(
+        await memory.update(AgentState, "k", lambda state: state.evolve(current_task="t")),
+        AgentState,
+    )
+
+
+async def queries(memory: MemoryManager) -> None:
+    query = Query(Note, where={"owner": "o"}, order_by="-created")
+    assert_type(query, Query[Note])
+    assert_type(await memory.find(query), Page[Note])
+    assert_type((await memory.find(recent(user_id="u"))).records, list[MemoryItem])
+    assert_type(await memory.aggregate(query, [Count("n")]), Totals)
+    async for note in memory.scan(query):
+        assert_type(note, Note)
+
+
+async def opened() -> None:
+    async with open_memory("local:") as memory:
+        assert_type((await memory.conversations.history("u")).records, list[MemoryItem])
+        view = memory.with_options(namespace="acme", timeout=1.0)
+        assert_type(await view.conversations.count("u"), int)
+
+
+def mistakes() -> None:
+    MemoryItem(user="u")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Query(Note, where=[("owner", "=", "o")])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    Note(id="i", owner="o", created="yesterday")  # pyright: ignore[reportArgumentType]

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .backends.firestore import FirestoreMemory as FirestoreMemory
+    from .backends.firestore.memory import FirestoreMemory as FirestoreMemory
     from .backends.local import LocalMemory as LocalMemory
-    from .backends.sqlite import SqliteMemory as SqliteMemory
+    from .backends.sqlite.memory import SqliteMemory as SqliteMemory
     from .errors import CacheUnavailable as CacheUnavailable
     from .errors import ConfigurationError as ConfigurationError
     from .errors import Conflict as Conflict
@@ -79,9 +79,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    ".backends.firestore": ("FirestoreMemory",),
+    ".backends.firestore.memory": ("FirestoreMemory",),
     ".backends.local": ("LocalMemory",),
-    ".backends.sqlite": ("SqliteMemory",),
+    ".backends.sqlite.memory": ("SqliteMemory",),
     ".errors": (
         "CacheUnavailable",
         "ConfigurationError",

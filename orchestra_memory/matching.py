@@ -97,12 +97,12 @@ def comparer(orders: Sequence[Order]) -> Callable[[SortKey], Any]:
 
 def distance(a: Vector, b: Vector, metric: str) -> float:
     """As Firestore measures: euclidean, one minus the cosine, or the dot product."""
-    dot = fsum(x * y for x, y in zip(a, b, strict=True))
+    dot = _sum([x * y for x, y in zip(a, b, strict=True)])
     if metric == "dot_product":
         return dot
     if metric == "euclidean":
-        return sqrt(fsum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
-    norms = sqrt(fsum(x * x for x in a)) * sqrt(fsum(x * x for x in b))
+        return sqrt(_sum([(x - y) * (x - y) for x, y in zip(a, b, strict=True)]))
+    norms = sqrt(_sum([x * x for x in a])) * sqrt(_sum([x * x for x in b]))
     return 1.0 - dot / norms if norms else float("nan")
 
 

@@ -31,6 +31,7 @@ from .operations import (
 )
 from .queries import Query
 from .record import Record
+from .slices import sliced
 from .values import same
 
 R = TypeVar("R", bound=Record)
@@ -107,7 +108,7 @@ class MemoryManager(Protocol):
         self, records: Iterable[Record], *, expect: Expect = None, options: Options = DEFAULT
     ) -> Receipt:
         """Store any number of records, in chunks. Raises ``PartialWrite`` if some chunks fail."""
-        ops = [Put(record, expect=expect) for record in records]
+        ops = [Put(record, expect=expect) async for record in sliced(records)]
         return await self.write(ops, options=Options(atomic=False).over(options))
 
     async def update(
@@ -169,7 +170,7 @@ class MemoryManager(Protocol):
         self, model: type[Record], keys: Iterable[str], *, options: Options = DEFAULT
     ) -> Receipt:
         """Remove any number of records, in chunks."""
-        ops = [Delete(Ref(model, key)) for key in keys]
+        ops = [Delete(Ref(model, key)) async for key in sliced(keys)]
         return await self.write(ops, options=Options(atomic=False).over(options))
 
     async def scan(
@@ -211,11 +212,11 @@ class MemoryView(MemoryManager):
         return f"<MemoryView namespace={self._namespace!r} {self._options} of {self._inner!r}>"
 
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
-        bound = [self._bind(ref) for ref in refs]
+        bound = [self._bind(ref) async for ref in sliced(refs)]
         return await self._inner.read(bound, options=options.over(self._options))
 
     async def write(self, ops: Sequence[Op], *, options: Options = DEFAULT) -> Receipt:
-        bound = [self._bind_op(op) for op in ops]
+        bound = [self._bind_op(op) async for op in sliced(ops)]
         return await self._inner.write(bound, options=options.over(self._options))
 
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:

@@ -308,11 +308,20 @@ def _check_near(query: Query[Any], field: str, metric: str) -> None:
         )
 
 
-def _checked_vector(field: str, vector: Sequence[float]) -> Vector:
+def _numbers(vector: Sequence[float]) -> Vector | None:
     try:
-        numbers = Vector(float(number) for number in vector)
+        return Vector(float(number) for number in vector)
     except (TypeError, ValueError):
-        raise InvalidQuery(f"{field}: a vector is a list of numbers", field=field) from None
+        # An error raised from here would carry this one, which shows the value.
+        return None
+
+
+def _checked_vector(field: str, vector: Sequence[float]) -> Vector:
+    numbers = _numbers(vector)
+    if numbers is None:
+        raise InvalidQuery(
+            f"{field}: a vector is a list of numbers (got {type(vector).__name__})", field=field
+        )
     if not 1 <= len(numbers) <= MAX_VECTOR_DIMENSIONS:
         raise InvalidQuery(
             f"{field}: a vector of {len(numbers)} dimensions; 1 to {MAX_VECTOR_DIMENSIONS} can be "

@@ -239,6 +239,8 @@ def _reason(detail: Any) -> str:
     reason = detail["msg"].removeprefix("Value error, ")
     if detail["type"] in {"missing", "value_error"}:
         return str(reason)
+    if detail["type"] == "string_unicode":
+        reason = "text that is not UTF-8; decode it with errors='replace'"
     return f"{reason} (got {type(detail['input']).__name__})"
 
 

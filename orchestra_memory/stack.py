@@ -172,10 +172,10 @@ def refuse_missing_parts(plan: Plan) -> None:
 def _import_parts(url: StoreUrl) -> None:
     import_module(".layers.guarded", __package__)
     if isinstance(url, FirestoreUrl):
-        import_module(".backends.firestore", __package__)
-        import_module(".backends.firestore_client", __package__)
+        import_module(".backends.firestore.memory", __package__)
+        import_module(".backends.firestore.client", __package__)
     if isinstance(url, SqliteUrl):
-        import_module(".backends.sqlite", __package__)
+        import_module(".backends.sqlite.memory", __package__)
 
 
 async def _opened_store(
@@ -201,7 +201,7 @@ async def _opened_store(
 
 
 async def _opened_sqlite(path: str, opened: AsyncExitStack) -> MemoryManager:
-    from .backends.sqlite import SqliteMemory
+    from .backends.sqlite.memory import SqliteMemory
 
     directory = Path(path).parent
     try:
@@ -217,9 +217,9 @@ async def _opened_sqlite(path: str, opened: AsyncExitStack) -> MemoryManager:
 async def _opened_firestore(
     url: FirestoreUrl, settings: Settings, opened: AsyncExitStack
 ) -> MemoryManager:
-    from .backends.firestore import FirestoreMemory
-    from .backends.firestore_client import connect
-    from .backends.firestore_credentials import credential_source
+    from .backends.firestore.client import connect
+    from .backends.firestore.credentials import credential_source
+    from .backends.firestore.memory import FirestoreMemory
 
     source = credential_source(
         key_json=revealed(settings.gcp_sa_key_json),

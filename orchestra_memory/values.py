@@ -128,15 +128,20 @@ def _place(at: str) -> str:
 
 
 def checked_text(value: str, at: str = "") -> str:
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError(
-                f"{_place(at)}text with a lone surrogate is not UTF-8; decode it with "
-                "errors='replace'"
-            ) from None
+    if not value.isascii() and not _is_utf8(value):
+        raise ValueError(
+            f"{_place(at)}text with a lone surrogate is not UTF-8; decode it with errors='replace'"
+        )
     return value
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # An error raised from here would carry this one, and with it the text.
+        return False
+    return True
 
 
 def checked_map_key(name: object, at: str) -> str:

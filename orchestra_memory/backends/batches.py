@@ -12,7 +12,7 @@ from ..codec.size import check_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
 from ..operations import Delete, Op, Patch, Put, Ref
 from ..record import Record
-from .slices import sliced
+from ..slices import sliced
 
 MAX_OPERATIONS = 400
 """Operations in one commit."""

@@ -17,6 +17,7 @@ from ..operations import DEFAULT, Billed, Measure, Op, Options, Page, Receipt, R
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record
+from ..slices import sliced
 from ..values import utc_now
 from .batches import (
     Address,
@@ -27,6 +28,7 @@ from .batches import (
     prepare_all,
 )
 from .rows import (
+    FirstRows,
     Row,
     decided,
     nearest_rows,
@@ -34,10 +36,8 @@ from .rows import (
     ref_of,
     revisions_of,
     room,
-    rows_after,
     stored_of,
 )
-from .slices import sliced
 
 R = TypeVar("R", bound=Record)
 
@@ -85,12 +85,14 @@ class LocalMemory(MemoryManager):
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
         await anyio.lowlevel.checkpoint()
         position, as_of = decode_cursor(query), self._revision
-        rows = [row async for row in self._matching(query)]
         size = room(query, position)
         if query.nearest is None:
-            rows = rows_after(query, position, rows)
+            first = FirstRows(query, position, size + 1)
+            async for row in self._matching(query):
+                first.add(row)
+            rows = first.rows()
         else:
-            rows = nearest_rows(query, rows, size)
+            rows = nearest_rows(query, [row async for row in self._matching(query)], size)
         billed = Billed(reads=max(1, min(size, len(rows))))
         shown, more = rows[:size], len(rows) > size
         items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]

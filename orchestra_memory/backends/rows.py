@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
 from math import isnan
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..codec.cursor import Position, encode_cursor
 from ..codec.document import Document, decode, is_expired, key_in, patched
@@ -44,6 +44,10 @@ class Row:
     document: Document
     revision: Revision
     distance: float | None = None
+
+
+_SORTED_AT_ONCE: Final = 256
+"""Rows that are sorted before any are dropped: few enough not to be felt."""
 
 
 class PreconditionFailed(Exception):
@@ -136,9 +140,9 @@ def _check(expect: Any, row: Row | None, now: datetime) -> None:
 
 
 def conflict(failed: list[Prepared]) -> Conflict:
-    refs = [item.op.ref for item in failed]
+    refs = list(dict.fromkeys(item.op.ref for item in failed))
     return Conflict(
-        f"{len(refs)} of the operations expected another state than is stored (first: "
+        f"{len(failed)} of the operations expected another state than is stored (first: "
         f"{refs[0].collection}/{refs[0].key}); read again and decide anew",
         refs=refs,
         operation="write",
@@ -176,13 +180,13 @@ def page_of(
     more: bool,
     as_of: Revision | None,
     billed: Billed,
+    items: Sequence[Stored[R]],
 ) -> Page[R]:
-    """The page that `rows` make; `more` says that others follow them."""
-    items = tuple(stored_of(ref_of(query, row), row) for row in rows)
+    """The page of `items`, which `rows` decode to; `more` says that others follow them."""
     served = (position.served if position else 0) + len(rows)
     ends = not more or not rows or (query.limit is not None and served >= query.limit)
     cursor = None if ends else encode_cursor(query, position_of(query, rows[-1], served))
-    return Page(items, cursor, as_of=as_of, billed=billed)
+    return Page(tuple(items), cursor, as_of=as_of, billed=billed)
 
 
 def position_of(query: Query[Any], row: Row, served: int) -> Position:
@@ -190,15 +194,32 @@ def position_of(query: Query[Any], row: Row, served: int) -> Position:
     return Position(values, row.stored_id, served)
 
 
-def rows_after(query: Query[Any], position: Position | None, rows: Iterable[Row]) -> list[Row]:
-    """Rows in order, from behind the position."""
-    order = comparer(query.order_by)
-    keyed = [(order(_key(position_of(query, row, 0))), row) for row in rows]
-    if position is not None:
-        start = order(_key(position))
-        keyed = [(key, row) for key, row in keyed if start < key]
-    keyed.sort(key=lambda pair: pair[0])
-    return [row for _, row in keyed]
+class FirstRows:
+    """The first `count` rows behind a position, found without ever sorting many at once."""
+
+    def __init__(self, query: Query[Any], position: Position | None, count: int) -> None:
+        self._query = query
+        self._order = comparer(query.order_by)
+        self._start = None if position is None else self._order(_key(position))
+        self._count = count
+        self._kept: list[tuple[Any, Row]] = []
+
+    def add(self, row: Row) -> None:
+        key = self._order(_key(position_of(self._query, row, 0)))
+        if self._start is not None and not self._start < key:
+            return
+        self._kept.append((key, row))
+        if len(self._kept) >= 2 * self._count + _SORTED_AT_ONCE:
+            self._sort()
+
+    def rows(self) -> list[Row]:
+        """What was found, in order."""
+        self._sort()
+        return [row for _, row in self._kept]
+
+    def _sort(self) -> None:
+        self._kept.sort(key=lambda pair: pair[0])
+        del self._kept[self._count :]
 
 
 def _key(position: Position) -> tuple[str, ...]:

@@ -57,12 +57,17 @@ def encode(record: Record) -> Document:
     free = _free_fields(model)
     document: Document = dict(record.unknown_fields)
     for name, value in record.__dict__.items():
-        if type(value) in _AS_IS or name in free:
+        if name in free or (type(value) in _AS_IS and _is_sound(value)):
             document[name] = value
         else:
             document[name] = _encoded(model, name, value)
     document[SCHEMA_VERSION] = spec_of(model).schema_version
     return document
+
+
+def _is_sound(value: Any) -> bool:
+    """Whether construction left nothing to check: text may still hold lone surrogates."""
+    return type(value) is not str or value.isascii()
 
 
 def _encoded(model: type[Record], name: str, value: Any) -> Any:

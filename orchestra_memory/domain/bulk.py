@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from ..backends.slices import sliced
 from ..errors import Conflict, Unavailable
 from ..operations import Delete, Op, Options, Page, Put, Receipt, Ref, Stored
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record
+from ..slices import sliced
 
 R = TypeVar("R", bound=Record)
 

@@ -7,12 +7,12 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TypedDict, Unpack
 
-from ..backends.slices import sliced
 from ..errors import InvalidQuery, InvalidRecord
 from ..models import MemoryItem, UserSession
 from ..operations import Count, Page, Receipt
 from ..protocol import MemoryManager
 from ..queries import Metric
+from ..slices import sliced
 from ..values import Embedding, JsonMap, utc_now
 from . import issued
 from .bulk import PAGE, delete_all, delete_unchanged, first, put_all

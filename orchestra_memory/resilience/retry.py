@@ -52,7 +52,7 @@ class Retries:
     budget: RetryBudget = field(default_factory=RetryBudget)
 
     def pause_after(self, attempt: int) -> float:
-        return random.uniform(0, self.pause * 2 ** (attempt - 1))  # noqa: S311
+        return random.uniform(0, self.pause * 2 ** (attempt - 1))
 
 
 def may_repeat(ops: Iterable[Op]) -> bool:

@@ -115,8 +115,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _uses(terminalreporter: pytest.TerminalReporter) -> Iterator[tuple[str, str]]:
     for outcome in OUTCOMES:
-        reports: list[pytest.TestReport] = terminalreporter.stats.get(outcome, [])
-        for report in reports:
+        reports: list[object] = terminalreporter.stats.get(outcome, [])
+        # What failed or was skipped as a whole module has a report without properties.
+        for report in (each for each in reports if isinstance(each, pytest.TestReport)):
             used = {backend for name, backend in report.user_properties if name == PROPERTY}
             yield from ((str(backend), outcome) for backend in used)
 

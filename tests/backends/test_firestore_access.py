@@ -5,7 +5,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import AsyncClient
 from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
 
-from orchestra_memory.backends.firestore_access import (
+from orchestra_memory.backends.firestore.access import (
     call_metadata,
     close_client,
     database_path,

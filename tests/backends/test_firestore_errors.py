@@ -17,8 +17,8 @@ from orchestra_memory import (
     Unavailable,
     recent,
 )
-from orchestra_memory.backends.firestore_errors import translated
-from orchestra_memory.backends.firestore_query import structured
+from orchestra_memory.backends.firestore.errors import translated
+from orchestra_memory.backends.firestore.query import structured
 
 LINK = "https://console.firebase.google.com/project/p/firestore/indexes?create=abc"
 

@@ -21,7 +21,7 @@ from orchestra_memory import (
     Status,
     Unavailable,
 )
-from orchestra_memory.backends.firestore_access import close_client
+from orchestra_memory.backends.firestore.access import close_client
 
 pytestmark = pytest.mark.anyio
 

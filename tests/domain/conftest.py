@@ -31,7 +31,7 @@ async def firestore(project: str) -> AsyncIterator[MemoryManager]:
     from google.cloud.firestore import AsyncClient
 
     from orchestra_memory import FirestoreMemory
-    from orchestra_memory.backends.firestore_access import close_client
+    from orchestra_memory.backends.firestore.access import close_client
 
     client = AsyncClient(project, credentials=AnonymousCredentials())
     yield FirestoreMemory(client)

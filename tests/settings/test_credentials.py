@@ -11,7 +11,7 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials as UserCredentials
 
 from orchestra_memory import ConfigurationError
-from orchestra_memory.backends.firestore_credentials import (
+from orchestra_memory.backends.firestore.credentials import (
     CredentialSource,
     credential_source,
     load_credentials,

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 import orchestra_memory as om
-from orchestra_memory.backends import firestore_client
-from orchestra_memory.backends.firestore_access import close_client
+from orchestra_memory.backends.firestore import client as firestore_client
+from orchestra_memory.backends.firestore.access import close_client
 from orchestra_memory.testing.emulator import Emulator
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 import orchestra_memory as om
-from orchestra_memory.backends.sqlite import SqliteMemory
+from orchestra_memory.backends.sqlite.memory import SqliteMemory
 from orchestra_memory.operations import DEFAULT
 
 pytestmark = pytest.mark.anyio

@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ..codec.cursor import Position, decode_cursor
-from ..codec.document import is_expired
-from ..codec.firestore import decode_micros
-from ..codec.messages import CommitRequest
-from ..errors import OrchestraMemoryError
-from ..health import Health, Status
-from ..matching import measured
-from ..operations import (
+from ...codec.cursor import Position, decode_cursor
+from ...codec.document import is_expired
+from ...codec.firestore import decode_micros
+from ...codec.messages import CommitRequest
+from ...errors import OrchestraMemoryError
+from ...health import Health, Status
+from ...matching import measured
+from ...operations import (
     DEFAULT,
     Billed,
     Count,
@@ -28,16 +28,18 @@ from ..operations import (
     Snapshot,
     Totals,
 )
-from ..protocol import MemoryManager
-from ..queries import MAX_NEIGHBOURS, Query
-from ..record import EXPIRATION, Record
-from ..resilience.deadline import Deadline
-from ..resilience.retry import Retries, may_repeat, retried
-from ..values import utc_now
-from .batches import Address, Prepared, address_of, chunks_for, prepare_all
-from .chunked import commit_chunks
-from .firestore_calls import Calls
-from .firestore_query import (
+from ...protocol import MemoryManager
+from ...queries import MAX_NEIGHBOURS, Query
+from ...record import EXPIRATION, Record
+from ...resilience.deadline import Deadline
+from ...resilience.retry import Retries, may_repeat, retried
+from ...slices import sliced
+from ...values import utc_now
+from ..batches import Address, Prepared, address_of, chunks_for, prepare_all
+from ..chunked import commit_chunks
+from ..rows import PreconditionFailed, Row, conflict, page_of, position_of, ref_of, room, stored_of
+from .calls import Calls
+from .query import (
     add_expired,
     add_nearest,
     aggregation,
@@ -46,10 +48,8 @@ from .firestore_query import (
     start_after,
     structured,
 )
-from .firestore_read import rows_of
-from .firestore_write import Seen, Step, add_writes, conditional, contradictions, failed, plan
-from .rows import PreconditionFailed, Row, conflict, page_of, position_of, room, stored_of
-from .slices import sliced
+from .read import rows_of
+from .write import Seen, Step, add_writes, conditional, contradictions, failed, plan
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
@@ -117,14 +117,9 @@ class FirestoreMemory(MemoryManager):
         position = decode_cursor(query)
         size = room(query, position)
         rows, as_of, read = await self._filled(query, position, size + 1, deadline)
-        return page_of(
-            query,
-            position,
-            rows[:size],
-            more=len(rows) > size,
-            as_of=as_of,
-            billed=Billed(reads=max(1, read)),
-        )
+        more, shown, billed = len(rows) > size, rows[:size], Billed(reads=max(1, read))
+        items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]
+        return page_of(query, position, shown, more=more, as_of=as_of, billed=billed, items=items)
 
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
@@ -236,8 +231,9 @@ class FirestoreMemory(MemoryManager):
             if len(living) >= size or len(rows) < asked or asked == MAX_NEIGHBOURS:
                 break
             asked = min(MAX_NEIGHBOURS, asked * 2)
-        billed = Billed(reads=max(1, len(rows)))
-        return page_of(query, None, living[:size], more=False, as_of=documents.as_of, billed=billed)
+        billed, as_of, shown = Billed(reads=max(1, len(rows))), documents.as_of, living[:size]
+        items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]
+        return page_of(query, None, shown, more=False, as_of=as_of, billed=billed, items=items)
 
 
 def together(receipts: Sequence[Receipt]) -> Receipt:

@@ -6,14 +6,14 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from ..codec.cursor import Position
-from ..codec.firestore import encode_value
-from ..codec.ids import escaped_name
-from ..codec.messages import AggregationQuery, StructuredQuery, Value, wrappers
-from ..fieldpaths import split_path
-from ..operations import Count, Measure, Sum
-from ..queries import Filter, Query
-from ..record import EXPIRATION
+from ...codec.cursor import Position
+from ...codec.firestore import encode_value
+from ...codec.ids import escaped_name
+from ...codec.messages import AggregationQuery, StructuredQuery, Value, wrappers
+from ...fieldpaths import split_path
+from ...operations import Count, Measure, Sum
+from ...queries import Filter, Query
+from ...record import EXPIRATION
 
 DISTANCE: Final = "_distance"
 """The field in which Firestore returns how far a neighbour is."""

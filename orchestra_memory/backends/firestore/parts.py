@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import uuid4
 
-from ..codec.document import Document
-from ..codec.firestore import decode_fields, encode_fields
-from ..codec.messages import MapValue
-from ..codec.size import MAX_ROOT_BYTES, storage_size
-from ..record import EXPIRATION, Record, spec_of
+from ...codec.document import Document
+from ...codec.firestore import decode_fields, encode_fields
+from ...codec.messages import MapValue
+from ...codec.size import MAX_ROOT_BYTES, storage_size
+from ...record import EXPIRATION, Record, spec_of
 
 PARTS: Final = "_parts"
 PART_COLLECTION: Final = "parts"

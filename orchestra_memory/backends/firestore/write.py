@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..codec.document import Document, patched, unset_values
-from ..codec.firestore import encode_fields, encode_time, encode_value
-from ..codec.messages import Value
-from ..operations import ABSENT, PRESENT, Delete, Expect, Patch, Presence
-from .batches import Address, Prepared
-from .firestore_parts import PART_IDS, may_have_parts, part_name, split
-from .firestore_query import field_path
+from ...codec.document import Document, patched, unset_values
+from ...codec.firestore import encode_fields, encode_time, encode_value
+from ...codec.messages import Value
+from ...operations import ABSENT, PRESENT, Delete, Expect, Patch, Presence
+from ..batches import Address, Prepared
+from .parts import PART_IDS, may_have_parts, part_name, split
+from .query import field_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,8 @@ def contradictions(chunk: Sequence[Prepared]) -> list[Prepared]:
     found: list[Prepared] = []
     for item in chunk:
         before = left.get(item.address)
-        expect = (
-            None if item.document is not None and isinstance(item.op, Patch) else item.op.expect
-        )
+        creates = isinstance(item.op, Patch) and item.op.or_create is not None
+        expect = None if creates and item.op.expect is PRESENT else item.op.expect
         if before is not None and expect not in (None, before):
             found.append(item)
         left[item.address] = _leaves(item)

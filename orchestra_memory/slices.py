@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final, TypeVar
 
 import anyio.lowlevel
@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.002
 """How long work without I/O may hold the event loop before others get their turn."""
+PACE_SECONDS: Final = 0.001
+"""How long a thread may keep the interpreter from the event loop's; there may be several."""
+PAUSE_SECONDS: Final = 0.000_02
+"""A true pause: only then does another thread get the interpreter at once."""
 
 
 async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
@@ -22,3 +26,13 @@ async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
         if time.monotonic() > slice_end:
             await anyio.lowlevel.checkpoint()
             slice_end = time.monotonic() + SLICE_SECONDS
+
+
+def paced(items: Iterable[T]) -> Iterator[T]:
+    """The items, on a thread of one's own, with pauses in which the event loop can turn."""
+    slice_end = time.monotonic() + PACE_SECONDS
+    for item in items:
+        yield item
+        if time.monotonic() > slice_end:
+            time.sleep(PAUSE_SECONDS)
+            slice_end = time.monotonic() + PACE_SECONDS

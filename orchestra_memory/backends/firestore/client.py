@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import anyio
 import anyio.to_thread
 
-from .firestore_access import close_client, use_emulator
-from .firestore_credentials import CredentialSource, load_credentials
+from .access import close_client, use_emulator
+from .credentials import CredentialSource, load_credentials
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..codec.firestore import decode_micros, decode_value, encode_time
-from ..codec.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
-from ..operations import Revision
-from ..resilience.deadline import Deadline
-from .firestore_access import call_metadata, database_path, gapic
-from .firestore_errors import translated
+from ...codec.firestore import decode_micros, decode_value, encode_time
+from ...codec.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
+from ...operations import Revision
+from ...resilience.deadline import Deadline
+from .access import call_metadata, database_path, gapic
+from .errors import translated
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient

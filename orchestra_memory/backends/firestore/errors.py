@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
 
-from ..errors import (
+from ...errors import (
     ConfigurationError,
     DeadlineExceeded,
     IndexMissing,
@@ -21,8 +21,8 @@ from ..errors import (
     Unauthenticated,
     Unavailable,
 )
-from .firestore_query import index_for
-from .rows import PreconditionFailed
+from ..rows import PreconditionFailed
+from .query import index_for
 
 _LINK = re.compile(r"https://console\S+")
 _WRONG_VERSION = ("base version", "stored version")

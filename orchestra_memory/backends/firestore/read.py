@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..codec.firestore import decode_fields, decode_micros
-from ..errors import CorruptRecord
-from ..resilience.deadline import Deadline
-from .firestore_calls import Calls, Documents
-from .firestore_parts import PARTS, joined, part_names
-from .firestore_query import DISTANCE
-from .rows import Row
-from .slices import sliced
+from ...codec.firestore import decode_fields, decode_micros
+from ...errors import CorruptRecord
+from ...resilience.deadline import Deadline
+from ...slices import sliced
+from ..rows import Row
+from .calls import Calls, Documents
+from .parts import PARTS, joined, part_names
+from .query import DISTANCE
 
 
 async def rows_of(calls: Calls, documents: Documents, deadline: Deadline) -> dict[str, Row]:

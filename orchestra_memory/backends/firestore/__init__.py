@@ -1,0 +1,1 @@
+"""Firestore, in its own messages."""

@@ -1,0 +1,27 @@
+"""The stores and layers that must keep the contract."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore import AsyncClient
+
+from orchestra_memory import FirestoreMemory
+from orchestra_memory.backends.firestore.access import close_client
+
+
+@pytest.fixture
+async def open_firestore(
+    firestore_emulator, firestore_project, monkeypatch
+) -> AsyncIterator[Callable[[], FirestoreMemory]]:
+    """Memories of one database that no other test sees, each on a client of its own."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_emulator.host)
+    async with AsyncExitStack() as stack:
+
+        def opened() -> FirestoreMemory:
+            client = AsyncClient(firestore_project, credentials=AnonymousCredentials())
+            stack.push_async_callback(close_client, client)
+            return FirestoreMemory(client)
+
+        yield opened

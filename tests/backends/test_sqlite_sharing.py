@@ -23,6 +23,7 @@ from orchestra_memory import (
     SystemState,
     Unavailable,
 )
+from orchestra_memory.backends.sqlite import memory as sqlite_memory
 from orchestra_memory.backends.sqlite import schema as sqlite_schema
 
 pytestmark = pytest.mark.anyio
@@ -166,9 +167,10 @@ async def test_a_cancelled_write_happened_whole_or_not_at_all(file) -> None:
         assert first.count(None) == 20
 
 
-async def test_a_cancelled_bulk_write_stops_between_commits(file) -> None:
+async def test_a_cancelled_bulk_write_stops_between_commits(file, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite_memory, "WINDOW", 2)
     async with SqliteMemory.open(file) as memory:
-        records = [item(f"n{i:05}") for i in range(20_000)]
+        records = [item(f"n{i:05}") for i in range(10_000)]
         task = asyncio.create_task(memory.put_many(records))
         while not commits(memory)[1]:  # noqa: ASYNC110 - nothing tells of a commit
             await asyncio.sleep(0.01)
@@ -179,7 +181,7 @@ async def test_a_cancelled_bulk_write_stops_between_commits(file) -> None:
         stored = await count(memory)
         assert stored is not None
         assert stored % 400 == 1
-        assert 1 < stored < 20_001
+        assert 1 < stored < 10_001
 
 
 async def test_a_cancelled_read_frees_its_thread(file) -> None:

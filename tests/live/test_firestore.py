@@ -16,9 +16,10 @@ from .inside import Inside
 
 NAMESPACE = os.environ.get("ORCHESTRA_LIVE_NAMESPACE")
 
-pytestmark = pytest.mark.skipif(
-    NAMESPACE is None, reason="it bills a real project: run_integration_tests.sh starts it"
-)
+if NAMESPACE is None:
+    pytest.skip(
+        "it bills a real project: run_integration_tests.sh starts it", allow_module_level=True
+    )
 
 
 class TestLiveFirestore(MemoryContract):

@@ -79,3 +79,13 @@ def test_backends_are_counted_by_outcome(pytester: pytest.Pytester) -> None:
             "mongodb * | yes: 1 failed, 2 passed *",
         ]
     )
+
+
+def test_the_table_is_made_even_where_a_whole_module_is_skipped(pytester):
+    pytester.makepyfile(
+        test_tested="def test_sqlite(use_backend): use_backend('sqlite')",
+        test_left_out="import pytest; pytest.skip('not here', allow_module_level=True)",
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["sqlite * | yes: 1 passed *"])

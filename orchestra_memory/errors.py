@@ -113,7 +113,7 @@ class Conflict(StorageError):
             collection=first.collection if first else "",
             key=first.key if first else "",
         )
-        self.refs = tuple(refs)
+        self.refs: tuple[Reference, ...] = tuple(refs)
 
 
 class PartialWrite(StorageError):
@@ -126,8 +126,8 @@ class PartialWrite(StorageError):
 
     def __init__(self, message: str, *, committed: Sequence[Any], remaining: Sequence[Any]) -> None:
         super().__init__(message, operation="write")
-        self.committed = tuple(committed)
-        self.remaining = tuple(remaining)
+        self.committed: tuple[Any, ...] = tuple(committed)
+        self.remaining: tuple[Any, ...] = tuple(remaining)
 
 
 class PermissionDenied(StorageError):
@@ -165,7 +165,7 @@ class CorruptRecord(StorageError):
         self, message: str, *, collection: str = "", key: str = "", fields: Sequence[str] = ()
     ) -> None:
         super().__init__(message, operation="decode", collection=collection, key=key)
-        self.fields = tuple(fields)
+        self.fields: tuple[str, ...] = tuple(fields)
 
 
 class SchemaTooNew(StorageError):

@@ -73,7 +73,7 @@ class Record(BaseModel):
     Constructing raises :class:`~orchestra_memory.errors.InvalidRecord`, naming field and remedy.
     """
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,

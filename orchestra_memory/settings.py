@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, cast, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     """
 
     # Standard names are their own alias, which exempts them from the prefix.
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=DOTENV,
         env_file_encoding="utf-8",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 
-log = logging.getLogger("orchestra_memory")
+log: logging.Logger = logging.getLogger("orchestra_memory")
 
 
 @dataclass(frozen=True, slots=True)

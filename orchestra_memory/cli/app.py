@@ -10,15 +10,19 @@ import typer
 from .. import __version__
 from .verb import Json, Namespace, Target, Url, verb
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="orchestra-memory",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-config = typer.Typer(no_args_is_help=True, help="The settings, and where they come from.")
-emulator = typer.Typer(no_args_is_help=True, help="A Firestore emulator for development.")
+config: typer.Typer = typer.Typer(
+    no_args_is_help=True, help="The settings, and where they come from."
+)
+emulator: typer.Typer = typer.Typer(
+    no_args_is_help=True, help="A Firestore emulator for development."
+)
 app.add_typer(config, name="config")
 app.add_typer(emulator, name="emulator")
 

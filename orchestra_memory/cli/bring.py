@@ -70,9 +70,9 @@ class Report:
 
     def __init__(self, target: Target, counter: Counter) -> None:
         self.target = target
-        self.progress = Progress()
+        self.progress: Progress = Progress()
         self.problems: list[dict[str, object]] = []
-        self.untold = 0
+        self.untold: int = 0
         self._counter = counter
 
     def add(self, batch: Batch, progress: Progress) -> None:

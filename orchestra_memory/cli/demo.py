@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Final
 
 import anyio
+from rich.console import Console
 from rich.markup import escape
 
 from ..domain.conversations import Conversations
@@ -103,7 +104,7 @@ class Stage:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._number = 0
-        self.console = console()
+        self.console: Console = console()
 
     def step(self, title: str) -> None:
         self._number += 1

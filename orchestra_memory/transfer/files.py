@@ -42,9 +42,11 @@ class ExportFile(AbstractContextManager["ExportFile"]):
 
     def __init__(self, path: Path, selection: Selection, *, resume: bool = False) -> None:
         self.path = path
-        self.part = path.with_name(path.name + ".part")
+        self.part: Path = path.with_name(path.name + ".part")
         self._packed = path.suffix == ".gz"
-        self.written = _whole(self.part, selection, packed=self._packed) if resume else _NOTHING
+        self.written: Written = (
+            _whole(self.part, selection, packed=self._packed) if resume else _NOTHING
+        )
         self._stream: IO[bytes] | None = None
 
     def __enter__(self) -> Self:

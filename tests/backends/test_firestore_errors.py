@@ -36,7 +36,10 @@ LINK = "https://console.firebase.google.com/project/p/firestore/indexes?create=a
         (auth.RefreshError("revoked"), Unauthenticated),
         (auth.DefaultCredentialsError("none"), Unauthenticated),
         (google.PermissionDenied("no"), PermissionDenied),
-        (google.NotFound("The database (default) does not exist for project p"), ConfigurationError),
+        (
+            google.NotFound("The database (default) does not exist for project p"),
+            ConfigurationError,
+        ),
         (google.InvalidArgument("bad"), StorageError),
         (google.InternalServerError("bug"), StorageError),
     ],

@@ -22,7 +22,7 @@ from orchestra_memory.operations import DEFAULT, Delete, Measure, Op, Patch, Put
 
 
 class Inside(MemoryManager):
-    """Puts every namespace, and the lack of one, behind `prefix`; answers speak of the plain ones."""
+    """Puts every namespace, or none, behind `prefix`; errors speak of the plain ones."""
 
     def __init__(self, inner: MemoryManager, prefix: str) -> None:
         self._inner = inner

@@ -34,7 +34,7 @@ class Calls:
     def __init__(self, client: AsyncClient) -> None:
         self._api: Any = gapic(client)
         self._metadata = call_metadata(client)
-        self.database = database_path(client)
+        self.database: str = database_path(client)
 
     def _how(self, deadline: Deadline) -> dict[str, Any]:
         return {"retry": None, "timeout": deadline.left(), "metadata": self._metadata}

@@ -32,8 +32,8 @@ class Writer:
         self._connection = connection
         self._thread = ThreadPoolExecutor(1, "orchestra-sqlite-writer")
         self._waiting: deque[tuple[Job, Future[Outcome]]] = deque()
-        self.jobs = 0
-        self.commits = 0
+        self.jobs: int = 0
+        self.commits: int = 0
 
     async def run(self, work: Work[T]) -> T:
         """The result of `work`, done between two commits."""

@@ -5,7 +5,7 @@ The order of values is that of https://cloud.google.com/firestore/docs/concepts/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cmp_to_key
 from math import isnan
@@ -60,7 +60,7 @@ def _compare_lists(a: Sequence[Any], b: Sequence[Any]) -> Answer:
     return len(a) - len(b)
 
 
-in_order = cmp_to_key(compare)
+in_order: Callable[[Any], Any] = cmp_to_key(compare)
 
 
 def holds(value: Any, operator: str, operand: Any) -> bool:

@@ -77,6 +77,7 @@ class PagingContract(Contract):
         query = Query(Note, page_size=5, limit=limit)
         found = await pages(memory, query)
         assert flat(found) == [f"n{i:02}" for i in range(min(limit, 23))]
+        assert all(found), "an empty page at the end"
         assert [note.id async for note in memory.scan(query)] == flat(found)
 
     async def test_scan_gives_every_record_once(self, memory: MemoryManager) -> None:

@@ -62,6 +62,14 @@ def emulator(session: nox.Session) -> None:
 
 
 @nox.session
+def thorough(session: nox.Session) -> None:
+    """The property tests with many random examples; it takes its time."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["tests/properties"]
+    session.run("pytest", *arguments, env={"HYPOTHESIS_PROFILE": "thorough"})
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, warnings being errors."""
     session.install("-e", ".[docs]")

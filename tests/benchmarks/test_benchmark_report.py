@@ -20,7 +20,13 @@ OUTCOME = Outcome(
 ABOUT = {
     "title": "A run",
     "versions": {"python": "3.11.7"},
-    "machine": {"cpu": "One", "cores": 2, "memory_gib": 4.0, "system": "Linux x86_64"},
+    "machine": {
+        "cpu": "One",
+        "cores": 2,
+        "memory_gib": 4.0,
+        "system": "Linux x86_64",
+        "load_before": 0.1,
+    },
     "emulator": {"origin": "the jar of gcloud"},
 }
 

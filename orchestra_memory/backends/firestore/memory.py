@@ -167,8 +167,9 @@ class FirestoreMemory(MemoryManager):
             except PreconditionFailed:
                 pass
             seen = await self._look(conditional(chunk), deadline)
-            if refused := [*failed(conditional(chunk), seen), *impossible]:
-                raise conflict(refused)
+            refused = {id(item) for item in (*failed(conditional(chunk), seen), *impossible)}
+            if refused:
+                raise conflict([item for item in chunk if id(item) in refused])
         raise conflict(conditional(chunk))
 
     async def _send(self, steps: Sequence[Step], deadline: Deadline) -> Receipt:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -109,14 +109,16 @@ def _page_rows(
     """The rows of the page, and at least one more if there is one."""
     size = room(query, position)
     selection = page(query, position, now)
-    if query.nearest is not None:
-        return nearest_rows(query, _selected(connection, query, selection), size)
-    if selection.order is None:
+    ordered = query.nearest is None and selection.order is not None
+    with closing(_selected(connection, query, selection, size + 1 if ordered else None)) as rows:
+        if query.nearest is not None:
+            return nearest_rows(query, rows, size)
+        if ordered:
+            return list(rows)
         first = FirstRows(query, position, size + 1)
-        for row in _selected(connection, query, selection):
+        for row in rows:
             first.add(row)
         return first.rows()
-    return list(_selected(connection, query, selection, size + 1))
 
 
 def _selected(
@@ -124,7 +126,7 @@ def _selected(
     query: Query[Any],
     selection: Selection,
     count: int | None = None,
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Rows that do match, at most `count`."""
     exact = selection.where.exact
     columns = "id, revision, document"
@@ -151,8 +153,8 @@ def aggregate_all(
             (count,) = connection.execute(*selection.select("COUNT(*)")).fetchone()
             values: dict[str, float | None] = {measure.name: count for measure in measures}
         else:
-            rows = _selected(connection, query, selection)
-            documents = list(_slimmed(rows, measures))
+            with closing(_selected(connection, query, selection)) as rows:
+                documents = list(_slimmed(rows, measures))
             count, values = len(documents), measured(measures, documents)
     return Totals(values, as_of, Billed(reads=max(1, -(-count // 1000))))
 

@@ -5,9 +5,8 @@ The order of values is that of https://cloud.google.com/firestore/docs/concepts/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cmp_to_key
 from math import isnan
 from typing import Any
 
@@ -58,9 +57,6 @@ def _compare_lists(a: Sequence[Any], b: Sequence[Any]) -> Answer:
         if answer := compare(ours, theirs):
             return answer
     return len(a) - len(b)
-
-
-in_order: Callable[[Any], Any] = cmp_to_key(compare)
 
 
 def holds(value: Any, operator: str, operand: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Benchmarks of orchestra-memory; `python -m benchmarks` runs them."""

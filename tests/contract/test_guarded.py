@@ -24,6 +24,8 @@ class TestGuardedSqlite(MemoryContract):
 
 
 class TestGuardedFirestore(MemoryContract):
+    shows_commits_whole = False
+
     @pytest.fixture
     async def memory(self, open_firestore) -> GuardedMemory:
         return GuardedMemory(open_firestore())

@@ -94,9 +94,14 @@ def prepare_file(connection: sqlite3.Connection, name: str) -> None:
 
 def is_new(connection: sqlite3.Connection, name: str) -> bool:
     """Whether the file is empty; ``ConfigurationError`` if another's, or of a later format."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    # In one transaction: another process may be making the file just now.
+    connection.execute("BEGIN")
+    try:
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    finally:
+        connection.rollback()
     if application == 0 and version == 0 and tables == 0:
         return True
     if application != APPLICATION_ID:

@@ -7,9 +7,10 @@ from functools import cmp_to_key
 from math import fsum, sqrt
 from typing import Any, Final
 
+from .conditions import Filter
 from .fieldpaths import split_path
 from .operations import Average, Count, Measure
-from .queries import Filter, Order, Query
+from .queries import Order, Query
 from .values import INT64_MAX, INT64_MIN, Vector, is_list, is_map, sort_key
 
 MISSING: Final = object()

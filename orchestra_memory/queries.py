@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeGuard
+from typing import Any, Final, Generic, Literal, Self, TypeAlias
 
+from .conditions import RANGES, Filter, WhereArgument, filters
 from .errors import InvalidQuery
 from .fieldpaths import check_field, kinds
 from .models import MemoryItem
 from .operations import R_co, checked_namespace
 from .record import EXPIRATION, Record, RecordSpec, spec_of
-from .values import MAX_VECTOR_DIMENSIONS, Vector, is_list, is_nan, storable
+from .values import MAX_VECTOR_DIMENSIONS, Vector
 
-Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "contains_any"]
-RANGES: Final = frozenset({"<", "<=", ">", ">=", "!="})
-LISTS: Final = frozenset({"in", "contains_any"})
-OPERATORS: Final[frozenset[str]] = RANGES | LISTS | {"==", "contains"}
-
-MAX_DISJUNCTIONS = 30
-"""Firestore's bound for the values of ``in`` and ``contains_any``, multiplied together."""
-MAX_OPERAND_BYTES = 1_500
-"""Firestore's bound for a text or bytes in a condition."""
 MAX_CONDITIONS = 100
 """Firestore's bound for conditions and orders together."""
 MAX_NEIGHBOURS = 1_000
@@ -32,17 +24,6 @@ MAX_PAGE_SIZE = 10_000
 
 Metric: TypeAlias = Literal["cosine", "euclidean", "dot_product"]
 METRICS: Final[frozenset[str]] = frozenset({"cosine", "euclidean", "dot_product"})
-
-WhereArgument: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Operator, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One condition on one field."""
-
-    field: str
-    operator: Operator
-    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +82,11 @@ class Query(Generic[R_co]):
         namespace: str | None = None,
         include_expired: bool = False,
     ) -> None:
-        filters = tuple(_filters(model, where))
+        held = tuple(filters(model, where))
         self._set(
             model=model,
-            where=filters,
-            order_by=_orders(model, order_by, filters),
+            where=held,
+            order_by=_orders(model, order_by, held),
             page_size=_checked_count("page_size", page_size, MAX_PAGE_SIZE),
             limit=None if limit is None else _checked_count("limit", limit),
             after=after,
@@ -169,86 +150,6 @@ class Query(Generic[R_co]):
         return (*lists, *self.order_by)
 
 
-def _filters(model: type[Record], where: WhereArgument) -> Iterable[Filter]:
-    triples: Iterable[Any] = _equalities(where) if isinstance(where, Mapping) else where
-    disjunctions = 1
-    for triple in triples:
-        if not _is_triple(triple):
-            raise InvalidQuery(
-                'a condition is a triple such as ("user_id", "==", "alice"), not '
-                f"{type(triple).__name__}"
-            )
-        condition = _filter(model, *triple)
-        disjunctions *= len(condition.value) if condition.operator in LISTS else 1
-        yield condition
-    if disjunctions > MAX_DISJUNCTIONS:
-        raise InvalidQuery(
-            f"the lists of 'in' and 'contains_any' multiply to {disjunctions} cases, more than "
-            f"{MAX_DISJUNCTIONS}; ask in several queries"
-        )
-
-
-def _equalities(where: Any) -> Iterable[tuple[str, Operator, Any]]:
-    return ((name, "==", value) for name, value in where.items())
-
-
-def _is_triple(condition: Any) -> TypeGuard[tuple[str, Any, Any]]:
-    return isinstance(condition, tuple | list) and len(condition) == 3  # pyright: ignore[reportUnknownArgumentType]
-
-
-def _filter(model: type[Record], field: str, operator: Any, value: Any) -> Filter:
-    if operator not in OPERATORS:
-        raise InvalidQuery(
-            f"{field}: no operator {operator!r}; use one of {', '.join(sorted(OPERATORS))}",
-            field=field,
-        )
-    check_field(model, field)
-    if field.split(".", maxsplit=1)[0] in spec_of(model).large:
-        raise InvalidQuery(
-            f"{field} is a large field, which no store can filter by; keep what you look for in a "
-            "field of its own",
-            field=field,
-        )
-    checked = _operand(field, value)
-    _check_operand(field, operator, checked, value)
-    return Filter(field, operator, checked)
-
-
-def _operand(field: str, value: Any) -> Any:
-    try:
-        return storable(value)
-    except ValueError as error:
-        raise InvalidQuery(f"{field}: {error} (got {type(value).__name__})", field=field) from None
-
-
-def _check_operand(field: str, operator: str, checked: Any, given: Any) -> None:
-    items = checked if operator in LISTS and is_list(checked) else [checked]
-    if any(is_nan(item) for item in items):
-        raise InvalidQuery(f"{field}: NaN has no order and equals nothing", field=field)
-    if operator in LISTS and (not is_list(checked) or not checked):
-        raise InvalidQuery(
-            f"{field}: {operator!r} takes a list with at least one value, not "
-            f"{type(given).__name__}",
-            field=field,
-        )
-    if any(_operand_size(item) > MAX_OPERAND_BYTES for item in items):
-        raise InvalidQuery(
-            f"{field}: more than {MAX_OPERAND_BYTES:,} bytes to compare with; store a hash and "
-            "compare that",
-            field=field,
-        )
-    if operator != "==" and any(item is None for item in items):
-        raise InvalidQuery(
-            f"{field}: None can only be asked for with '==' (got {operator!r})", field=field
-        )
-
-
-def _operand_size(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value.encode())
-    return len(value) if isinstance(value, bytes) else 0
-
-
 def _check_together(query: Query[Any]) -> None:
     """Refuse conditions that each are fine, but not with each other."""
     operators = [condition.operator for condition in query.where]
@@ -261,7 +162,7 @@ def _check_together(query: Query[Any]) -> None:
 
 
 def _orders(
-    model: type[Record], order_by: str | Iterable[str], filters: tuple[Filter, ...]
+    model: type[Record], order_by: str | Iterable[str], held: tuple[Filter, ...]
 ) -> tuple[Order, ...]:
     """The orders asked for, with the ranged fields Firestore would order by put behind them."""
     names = [order_by] if isinstance(order_by, str) else list(order_by)
@@ -276,9 +177,9 @@ def _orders(
     if len(ordered) < len(orders):
         raise InvalidQuery("order_by names a field twice")
     descending = bool(orders) and orders[-1].descending
-    bounded = {f.field for f in filters if f.operator in RANGES}
+    bounded = {f.field for f in held if f.operator in RANGES}
     ranged = sorted(bounded - ordered)
-    fixed = {f.field for f in filters if f.operator == "=="} - bounded
+    fixed = {f.field for f in held if f.operator == "=="} - bounded
     return tuple(
         order
         for order in [*orders, *(Order(name, descending) for name in ranged)]

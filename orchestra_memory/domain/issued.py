@@ -14,9 +14,10 @@ from datetime import datetime
 from itertools import chain, combinations
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
+from ..conditions import Operator
 from ..models import AgentData, MemoryItem, MemoryRecord, UserSession
 from ..operations import Count, Measure
-from ..queries import Metric, Operator, Query, between, recent
+from ..queries import Metric, Query, between, recent
 from ..record import EXPIRATION, Record
 from ..values import utc_now
 

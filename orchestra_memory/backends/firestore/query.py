@@ -10,9 +10,10 @@ from ...codec.cursor import Position
 from ...codec.firestore import encode_value
 from ...codec.ids import escaped_name
 from ...codec.messages import AggregationQuery, StructuredQuery, Value, wrappers
+from ...conditions import Filter
 from ...fieldpaths import split_path
 from ...operations import Count, Measure, Sum
-from ...queries import Filter, Query
+from ...queries import Query
 from ...record import EXPIRATION
 
 DISTANCE: Final = "_distance"

@@ -17,8 +17,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from ...codec.cursor import Position
+from ...conditions import MAX_OPERAND_BYTES, Filter
 from ...fieldpaths import kinds
-from ...queries import MAX_OPERAND_BYTES, Filter, Order, Query
+from ...queries import Order, Query
 from ...values import Vector, sort_key, to_micros
 
 KEY_LENGTH: Final = MAX_OPERAND_BYTES + 1

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import pytest
 
+from ...conditions import Operator
 from ...operations import Source
 from ...protocol import MemoryManager
-from ...queries import Operator, Query
+from ...queries import Query
 from ...record import Record
 from .base import Contract
 from .models import Note, Place

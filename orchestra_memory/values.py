@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from math import isnan
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
 
 MAX_DEPTH = 20
 """Levels of maps and lists in one field; a list in a list counts twice (Firestore's limit)."""
@@ -157,6 +157,31 @@ def checked_map_key(name: object, at: str) -> str:
     return name
 
 
+def copied(value: Any) -> Any:
+    """A stored value that shares nothing mutable with the given one."""
+    kind = type(value)
+    if kind is dict:
+        return {name: copied(item) for name, item in value.items()}
+    if kind is list:
+        return [copied(item) for item in value]
+    return Vector(value) if kind is Vector else value
+
+
+class _Stored:
+    """The validation context of values that come from a store, and so are storable already."""
+
+
+STORED: Final = _Stored()
+
+
+def _free(value: Any, info: ValidationInfo) -> Any:
+    return copied(value) if info.context is STORED else storable(value)
+
+
+def _free_map(value: Any, info: ValidationInfo) -> Any:
+    return copied(value) if info.context is STORED and is_map(value) else _storable_map(value)
+
+
 def _storable_map(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError(  # noqa: TRY004 -- pydantic reports ValueError only
@@ -171,7 +196,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) or to_list is None else to_list()
 
 
-NORMALISERS = frozenset({storable, _storable_map})
+NORMALISERS = frozenset({_free, _free_map})
 """Validators that mark a field as free JSON."""
 
 if TYPE_CHECKING:
@@ -192,8 +217,8 @@ if TYPE_CHECKING:
     Embedding: TypeAlias = Sequence[float]
     """1 to 2,048 finite numbers, kept in the store's native vector type."""
 else:
-    JsonLike = Annotated[Any, PlainValidator(storable)]
-    JsonMap = Annotated[dict[str, Any], PlainValidator(_storable_map)]
+    JsonLike = Annotated[Any, PlainValidator(_free)]
+    JsonMap = Annotated[dict[str, Any], PlainValidator(_free_map)]
     Embedding = Annotated[
         list[Annotated[float, Field(allow_inf_nan=False)]],
         Field(min_length=1, max_length=MAX_VECTOR_DIMENSIONS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from ..codec.ids import stored_id
 from ..codec.size import check_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
 from ..operations import Delete, Op, Patch, Put, Ref
-from ..record import Record
 from ..slices import sliced
 
 MAX_OPERATIONS = 400
@@ -25,46 +24,52 @@ Address = tuple[str | None, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An operation with its address, its document (of a put, or to create by a patch) and size."""
+    """An operation with its address, its document (of a put, or to create by a patch) and size.
+
+    ``message`` is the document in the store's wire form, where measuring made one.
+    """
 
     op: Op
     address: Address
     document: Document | None
     size: int
+    message: Any = None
+
+
+Measure = Callable[[Document], tuple[int, Any]]
+"""The bytes of a document on the wire, and its message if one was made to know."""
+
+
+def measured(document: Document) -> tuple[int, Any]:
+    return fields_size(document), None
 
 
 def address_of(ref: Ref[Any]) -> Address:
     return ref.namespace, ref.collection, stored_id(ref.key)
 
 
-def prepare(op: Op) -> Prepared:
+def prepare(op: Op, measure: Measure = measured) -> Prepared:
     """Raises ``InvalidRecord`` for what no store can hold."""
     address = address_of(op.ref)
-    match op:
-        case Put():
-            return _with_document(op, address, op.record)
-        case Patch() if op.or_create is not None:
-            return _with_document(op, address, op.or_create)
-        case Patch():
-            return Prepared(op, address, None, _patch_size(op))
-        case Delete():
-            return Prepared(op, address, None, 0)
-
-
-def _with_document(op: Put | Patch, address: Address, record: Record) -> Prepared:
+    if isinstance(op, Delete):
+        return Prepared(op, address, None, 0)
+    if isinstance(op, Patch) and op.or_create is None:
+        return Prepared(op, address, None, _patch_size(op))
+    record = op.record if isinstance(op, Put) else op.or_create
+    assert record is not None
     document = encode(record)
-    size = fields_size(document)
+    size, message = measure(document)
     check_size(type(record), document, size)
-    return Prepared(op, address, document, size)
+    return Prepared(op, address, document, size, message)
 
 
 def _patch_size(patch: Patch) -> int:
     return fields_size({**patch.set, **patch.increment, **patch.add, **patch.remove})
 
 
-async def prepare_all(ops: Iterable[Op]) -> list[Prepared]:
+async def prepare_all(ops: Iterable[Op], measure: Measure = measured) -> list[Prepared]:
     """Every operation made ready, with pauses in which the event loop can turn."""
-    return [prepare(op) async for op in sliced(ops)]
+    return [prepare(op, measure) async for op in sliced(ops)]
 
 
 def check_atomic(prepared: Sequence[Prepared]) -> None:

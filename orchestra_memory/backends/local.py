@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import anyio.lowlevel
 
 from ..codec.cursor import decode_cursor
-from ..codec.document import copied, is_expired
+from ..codec.document import is_expired
 from ..errors import OrchestraMemoryError
 from ..health import Health, Status
 from ..matching import matches, measured
@@ -18,7 +18,7 @@ from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record
 from ..slices import sliced
-from ..values import utc_now
+from ..values import copied, utc_now
 from .batches import (
     Address,
     Prepared,

@@ -21,7 +21,9 @@ from ..values import (
     INT64_MAX,
     INT64_MIN,
     NORMALISERS,
+    STORED,
     Vector,
+    copied,
     is_list,
     is_map,
     sort_key,
@@ -128,7 +130,7 @@ def decode(ref: Ref[R], document: Document) -> R:
     if missing := _must_be_stored(model) - document.keys():
         raise _corrupt(ref, sorted(missing), "missing")
     try:
-        record = model.model_validate(document)
+        record = model.model_validate(document, context=STORED)
     except ValidationError as error:
         fields = {
             str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]
@@ -171,16 +173,6 @@ def _upgraded(ref: Ref[R], document: Document) -> Document:
 def key_in(model: type[Record], document: Document) -> str:
     """The id a document itself tells, by its key fields."""
     return model.key_of(*(str(document.get(name, "")) for name in spec_of(model).key))
-
-
-def copied(value: Any) -> Any:
-    """A stored value that shares nothing mutable with the given one."""
-    kind = type(value)
-    if kind is dict:
-        return {name: copied(item) for name, item in value.items()}
-    if kind is list:
-        return [copied(item) for item in value]
-    return Vector(value) if kind is Vector else value
 
 
 def is_expired(document: Document, now: datetime | None = None) -> bool:

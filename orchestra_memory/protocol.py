@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -40,6 +41,12 @@ UPDATE_DEADLINE = 10.0
 """Seconds for which ``update`` keeps trying against other writers."""
 UPDATE_PAUSE = 0.1
 """Longest pause between two tries of ``update``, in seconds; the real one is random below it."""
+
+
+SCAN_PAGE_SIZE = 2_000
+"""Records to which the pages of a scan grow."""
+PAGES_BEFORE_READING_AHEAD = 2
+"""Pages of a scan after which its reader is taken to want them all."""
 
 
 class MemoryManager(Protocol):
@@ -178,26 +185,49 @@ class MemoryManager(Protocol):
     ) -> AsyncIterator[R]:
         """Every record that matches, page after page.
 
+        Who reads on gets larger pages, up to 2,000 records, each fetched while the one before is
+        used; so a scan that is left early has read little.
         Raises ``Unavailable`` after an incomplete page, unless `partial` says that what is there
         will do.
         """
-        while True:
-            page = await self.find(query, options=options)
-            for record in page.records:
-                yield record
-            if not page.complete and not partial:
-                raise Unavailable(
-                    "an outage hides part of the answer; scan(partial=True) takes what is there",
-                    operation="scan",
-                    collection=query.spec.collection,
-                )
-            if page.cursor is None:
-                return
-            query = query.with_(after=page.cursor)
+        pages = 0
+        upcoming: asyncio.Task[Page[R]] | None = None
+        try:
+            while True:
+                page = await (upcoming or self.find(query, options=options))
+                upcoming, pages = None, pages + 1
+                if page.cursor is not None:
+                    query = query.with_(after=page.cursor, page_size=_next_size(query, pages))
+                    if pages > PAGES_BEFORE_READING_AHEAD:
+                        upcoming = asyncio.create_task(self.find(query, options=options))
+                for item in page.items:
+                    yield item.record
+                _check_complete(page, query, partial=partial)
+                if page.cursor is None:
+                    return
+        finally:
+            if upcoming is not None:
+                upcoming.cancel()
+                await asyncio.gather(upcoming, return_exceptions=True)
 
     def with_options(self, *, namespace: str | None = None, **options: Any) -> MemoryManager:
         """The same memory, every call made with these :class:`Options` and in this namespace."""
         return MemoryView(self, Options(**options), checked_namespace(namespace))
+
+
+def _next_size(query: Query[Any], pages: int) -> int:
+    if pages < PAGES_BEFORE_READING_AHEAD:
+        return query.page_size
+    return max(query.page_size, min(SCAN_PAGE_SIZE, query.page_size * 4))
+
+
+def _check_complete(page: Page[Any], query: Query[Any], *, partial: bool) -> None:
+    if not page.complete and not partial:
+        raise Unavailable(
+            "an outage hides part of the answer; scan(partial=True) takes what is there",
+            operation="scan",
+            collection=query.spec.collection,
+        )
 
 
 class MemoryView(MemoryManager):

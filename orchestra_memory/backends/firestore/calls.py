@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ...codec.firestore import decode_micros, decode_value, encode_time
+from ...codec.firestore import decode_fields, decode_micros, decode_value, encode_time
 from ...codec.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
 from ...operations import Revision
 from ...resilience.deadline import Deadline
+from ..rows import Row
 from .access import call_metadata, database_path, gapic
 from .errors import translated
+from .query import DISTANCE
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
@@ -22,10 +24,18 @@ NAMES_PER_REQUEST: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Messages of found documents, and the server's time at which all of it holds."""
+    """Rows by document name, in the order found, and the server's time at which they hold."""
 
-    found: list[Any]
+    rows: dict[str, Row]
     as_of: Revision | None
+
+
+def row_of(message: Any) -> Row:
+    """Decoded as it arrives, so that the wire's messages need not be kept."""
+    document = decode_fields(message.fields)
+    distance = document.pop(DISTANCE, None)
+    stored_id = message.name.rpartition("/")[2]
+    return Row(stored_id, document, decode_micros(message.update_time), distance)
 
 
 class Calls:
@@ -57,18 +67,18 @@ class Calls:
         as_of: Revision | None = None,
     ) -> Documents:
         """The documents with these names, each once, as of one moment; the absent are left out."""
-        found: list[Any] = []
+        rows: dict[str, Row] = {}
         distinct = list(dict.fromkeys(names))
         for start in range(0, len(distinct), NAMES_PER_REQUEST):
             request = BatchGetRequest(
                 database=self.database, documents=distinct[start : start + NAMES_PER_REQUEST]
             )
             request.mask.field_paths.extend(fields)
-            as_of = await self._get(request, deadline, as_of, found)
-        return Documents(found, as_of)
+            as_of = await self._get(request, deadline, as_of, rows)
+        return Documents(rows, as_of)
 
     async def _get(
-        self, request: Any, deadline: Deadline, as_of: Revision | None, found: list[Any]
+        self, request: Any, deadline: Deadline, as_of: Revision | None, rows: dict[str, Row]
     ) -> Revision | None:
         if as_of is not None:
             encode_time(request.read_time, as_of)
@@ -82,7 +92,7 @@ class Calls:
                 message = wrappers.BatchGetDocumentsResponse.pb(response)
                 as_of = decode_micros(message.read_time)
                 if message.HasField("found"):
-                    found.append(message.found)
+                    rows[message.found.name] = row_of(message.found)
         return as_of
 
     async def query(
@@ -92,7 +102,7 @@ class Calls:
         request = QueryRequest(parent=parent, structured_query=query)
         if as_of is not None:
             encode_time(request.read_time, as_of)
-        found: list[Any] = []
+        rows: dict[str, Row] = {}
         with translated("find", query):
             stream = await self._api.run_query(
                 request=wrappers.RunQueryRequest.wrap(request), **self._how(deadline)
@@ -101,8 +111,8 @@ class Calls:
                 message = wrappers.RunQueryResponse.pb(response)
                 as_of = decode_micros(message.read_time)
                 if message.HasField("document"):
-                    found.append(message.document)
-        return Documents(found, as_of)
+                    rows[message.document.name] = row_of(message.document)
+        return Documents(rows, as_of)
 
     async def aggregate(
         self, parent: str, query: Any, deadline: Deadline, *, as_of: Revision | None

@@ -48,7 +48,7 @@ from .query import (
     start_after,
     structured,
 )
-from .read import rows_of
+from .read import whole_rows
 from .write import Seen, Step, add_writes, as_message, conditional, contradictions, failed, plan
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FirestoreMemory(MemoryManager):
         deadline = Deadline.after(options.timeout)
         names = [self._name(address_of(ref)) for ref in refs]
         documents = await self._calls.get(names, deadline)
-        rows = await rows_of(self._calls, documents, deadline)
+        rows = await whole_rows(self._calls, documents, deadline)
         items = [
             None
             if (row := rows.get(name)) is None or is_expired(row.document, now)
@@ -192,7 +192,7 @@ class FirestoreMemory(MemoryManager):
         """Presence, revision and expiry of what these operations are about."""
         addresses = {self._name(item.address): item.address for item in items}
         documents = await self._calls.get(addresses, deadline, fields=[EXPIRATION])
-        rows = await rows_of(self._calls, documents, deadline)
+        rows = await whole_rows(self._calls, documents, deadline)
         seen = {
             addresses[name]: Seen(row.revision, is_expired(row.document))
             for name, row in rows.items()
@@ -213,7 +213,7 @@ class FirestoreMemory(MemoryManager):
             asked = wanted - len(living)
             message.limit.value = asked
             documents = await self._calls.query(parent, message, deadline, as_of=as_of)
-            rows = list((await rows_of(self._calls, documents, deadline)).values())
+            rows = list((await whole_rows(self._calls, documents, deadline)).values())
             as_of, read = documents.as_of, read + len(rows)
             living += [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
             if len(rows) < asked or len(living) >= wanted:
@@ -227,7 +227,7 @@ class FirestoreMemory(MemoryManager):
             message = structured(query, self._collection(query))
             add_nearest(message, query, asked)
             documents = await self._calls.query(self._parent(query.namespace), message, deadline)
-            rows = list((await rows_of(self._calls, documents, deadline)).values())
+            rows = list((await whole_rows(self._calls, documents, deadline)).values())
             living = [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
             if len(living) >= size or len(rows) < asked or asked == MAX_NEIGHBOURS:
                 break
@@ -293,7 +293,7 @@ class _Totals:
         for path in sorted(fields):
             message.select.fields.add().field_path = field_path(path)
         documents = await self._calls.query(self._parent, message, self._deadline, as_of=self.as_of)
-        rows = await rows_of(self._calls, documents, self._deadline)
+        rows = await whole_rows(self._calls, documents, self._deadline)
         living = [r.document for r in rows.values() if not is_expired(r.document, self._now)]
         reads = self.reads + max(1, len(rows))
         return Totals(measured(measures, living), self.as_of, Billed(reads=reads))

@@ -1,47 +1,39 @@
-"""Found documents as rows, large records put together again."""
+"""Large records, put together again."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from ...codec.firestore import decode_fields, decode_micros
 from ...errors import CorruptRecord
 from ...resilience.deadline import Deadline
-from ...slices import sliced
 from ..rows import Row
 from .calls import Calls, Documents
 from .parts import PARTS, joined, part_names
-from .query import DISTANCE
 
 
-async def rows_of(calls: Calls, documents: Documents, deadline: Deadline) -> dict[str, Row]:
-    """Rows by document name, in the order found."""
-    rows = {message.name: _row(message) async for message in sliced(documents.found)}
+async def whole_rows(calls: Calls, found: Documents, deadline: Deadline) -> dict[str, Row]:
+    """The rows found, by document name and in order, with what lies in their parts."""
+    rows = found.rows
     torn = {
         name: part_names(name, row.document) for name, row in rows.items() if PARTS in row.document
     }
-    if torn:
-        # Read as of the same time as the roots, so that root and parts belong together.
-        names = [part for parts in torn.values() for part in parts]
-        found = await calls.get(names, deadline, as_of=documents.as_of)
-        parts = {part.name: decode_fields(part.fields) for part in found.found}
-        for name, wanted in torn.items():
-            row = rows[name]
-            whole = joined(row.document, [parts.get(part) for part in wanted])
-            if whole is None:
-                raise CorruptRecord(
-                    "a part of a large record is missing; it was removed by other means than this "
-                    "library",
-                    key=row.stored_id,
-                    collection=name.split("/")[-2],
-                    fields=(PARTS,),
-                )
-            rows[name] = Row(row.stored_id, whole, row.revision, row.distance)
+    if not torn:
+        return rows
+    # Read as of the same time as the roots, so that root and parts belong together.
+    names = [part for parts in torn.values() for part in parts]
+    parts = (await calls.get(names, deadline, as_of=found.as_of)).rows
+    for name, wanted in torn.items():
+        rows[name] = _whole(name, rows[name], [parts.get(part) for part in wanted])
     return rows
 
 
-def _row(message: Any) -> Row:
-    document = decode_fields(message.fields)
-    distance = document.pop(DISTANCE, None)
-    stored_id = message.name.rpartition("/")[2]
-    return Row(stored_id, document, decode_micros(message.update_time), distance)
+def _whole(name: str, root: Row, parts: list[Row | None]) -> Row:
+    document = joined(root.document, [part.document if part else None for part in parts])
+    if document is None:
+        raise CorruptRecord(
+            "a part of a large record is missing; it was removed by other means than this library",
+            key=root.stored_id,
+            collection=name.split("/")[-2],
+            fields=(PARTS,),
+        )
+    return replace(root, document=document)

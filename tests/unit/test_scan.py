@@ -1,0 +1,89 @@
+"""A scan reads little for who leaves early, and ahead for who reads on."""
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+
+from orchestra_memory import LocalMemory, MemoryItem, Options, Page, Query, Unavailable
+from orchestra_memory.operations import DEFAULT
+
+pytestmark = pytest.mark.anyio
+
+
+class Watched(LocalMemory):
+    """Notes the size of every page asked for; from `failing` pages on it is not there."""
+
+    def __init__(self, *, failing: int = 1_000) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.failing = failing
+
+    async def find(self, query: Query[Any], *, options: Options = DEFAULT) -> Page[Any]:
+        self.sizes.append(query.page_size)
+        if len(self.sizes) > self.failing:
+            raise Unavailable("gone", operation="find")
+        return await super().find(query, options=options)
+
+
+async def filled(count: int, **how: int) -> Watched:
+    memory = Watched(**how)
+    await memory.put_many(MemoryItem(id=f"{i:05}", user_id="alice") for i in range(count))
+    return memory
+
+
+async def test_everything_comes_once_and_in_order() -> None:
+    memory = await filled(3_000)
+    found = [item.id async for item in memory.scan(Query(MemoryItem, page_size=10))]
+    assert found == [f"{i:05}" for i in range(3_000)]
+
+
+async def test_a_scan_that_is_left_early_has_read_one_page() -> None:
+    memory = await filled(1_000)
+    async for item in memory.scan(Query(MemoryItem, page_size=10)):
+        if item.id == "00009":
+            break
+    assert memory.sizes == [10]
+
+
+async def test_pages_grow_for_who_reads_on() -> None:
+    memory = await filled(9_000)
+    async for _ in memory.scan(Query(MemoryItem, page_size=10)):
+        pass
+    assert memory.sizes[:2] == [10, 10]
+    assert max(memory.sizes) == 2_000
+    assert len(memory.sizes) < 15
+
+
+async def test_a_page_size_above_the_largest_is_kept() -> None:
+    memory = await filled(10)
+    async for _ in memory.scan(Query(MemoryItem, page_size=5_000)):
+        pass
+    assert memory.sizes == [5_000]
+
+
+async def test_the_limit_is_the_total() -> None:
+    memory = await filled(500)
+    query = Query(MemoryItem, page_size=10, limit=333)
+    assert len([item async for item in memory.scan(query)]) == 333
+
+
+async def test_leaving_while_the_next_page_is_on_its_way_leaves_nothing_behind() -> None:
+    memory = await filled(5_000)
+    before = asyncio.all_tasks()
+    scan = memory.scan(Query(MemoryItem, page_size=10))
+    for _ in range(75):
+        await anext(scan)
+    await scan.aclose()  # type: ignore[attr-defined]
+    await anyio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_failure_ahead_is_met_only_by_who_gets_there() -> None:
+    memory = await filled(5_000, failing=3)
+    read = 0
+    with pytest.raises(Unavailable):
+        async for _ in memory.scan(Query(MemoryItem, page_size=10)):
+            read += 1
+    assert read == 60

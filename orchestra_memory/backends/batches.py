@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..codec.document import Document, encode
 from ..codec.ids import stored_id
-from ..codec.size import check_size, fields_size
+from ..codec.size import checked_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
 from ..operations import Delete, Op, Patch, Put, Ref
 from ..slices import sliced
@@ -26,29 +26,20 @@ Address = tuple[str | None, str, str]
 class Prepared:
     """An operation with its address, its document (of a put, or to create by a patch) and size.
 
-    ``message`` is the document in the store's wire form, where measuring made one.
+    ``size`` is in wire bytes, exact only where it comes near a limit; it is never too small.
     """
 
     op: Op
     address: Address
     document: Document | None
     size: int
-    message: Any = None
-
-
-Measure = Callable[[Document], tuple[int, Any]]
-"""The bytes of a document on the wire, and its message if one was made to know."""
-
-
-def measured(document: Document) -> tuple[int, Any]:
-    return fields_size(document), None
 
 
 def address_of(ref: Ref[Any]) -> Address:
     return ref.namespace, ref.collection, stored_id(ref.key)
 
 
-def prepare(op: Op, measure: Measure = measured) -> Prepared:
+def prepare(op: Op) -> Prepared:
     """Raises ``InvalidRecord`` for what no store can hold."""
     address = address_of(op.ref)
     if isinstance(op, Delete):
@@ -58,18 +49,16 @@ def prepare(op: Op, measure: Measure = measured) -> Prepared:
     record = op.record if isinstance(op, Put) else op.or_create
     assert record is not None
     document = encode(record)
-    size, message = measure(document)
-    check_size(type(record), document, size)
-    return Prepared(op, address, document, size, message)
+    return Prepared(op, address, document, checked_size(type(record), document))
 
 
 def _patch_size(patch: Patch) -> int:
     return fields_size({**patch.set, **patch.increment, **patch.add, **patch.remove})
 
 
-async def prepare_all(ops: Iterable[Op], measure: Measure = measured) -> list[Prepared]:
+async def prepare_all(ops: Iterable[Op]) -> list[Prepared]:
     """Every operation made ready, with pauses in which the event loop can turn."""
-    return [prepare(op, measure) async for op in sliced(ops)]
+    return [prepare(op) async for op in sliced(ops)]
 
 
 def check_atomic(prepared: Sequence[Prepared]) -> None:
@@ -80,13 +69,19 @@ def check_atomic(prepared: Sequence[Prepared]) -> None:
             "use put_many, delete_many or Options(atomic=False)",
             bound="operations",
         )
-    total = sum(item.size for item in prepared)
+    if sum(item.size for item in prepared) <= MAX_BYTES:
+        return
+    total = sum(_exact_size(item) for item in prepared)
     if total > MAX_BYTES and len(prepared) > 1:
         raise InvalidBatch(
             f"{total:,} bytes encoded in one atomic write, at most {MAX_BYTES:,}; "
             "use put_many or Options(atomic=False)",
             bound="bytes",
         )
+
+
+def _exact_size(item: Prepared) -> int:
+    return item.size if item.document is None else fields_size(item.document)
 
 
 def cut(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:

@@ -1,4 +1,4 @@
-"""Chunks committed side by side, each whole, with every document's operations in order."""
+"""Requests side by side, and chunks committed so: each whole, each document's in order."""
 
 from __future__ import annotations
 
@@ -27,6 +27,26 @@ async def commit_chunks(
     if run.failure is not None:
         raise partial_write(chunks, run.receipts, run.failure) from run.failure
     return [run.receipts[number] for number in range(len(chunks))]
+
+
+async def side_by_side(jobs: Sequence[Callable[[], Awaitable[object]]], in_flight: int) -> None:
+    """Run all jobs, so many at a time. The first error of ours ends the others and is raised."""
+    waiting = iter(jobs)
+    failures: list[OrchestraMemoryError] = []
+
+    async def work() -> None:
+        for job in waiting:
+            try:
+                await job()
+            except OrchestraMemoryError as error:
+                failures.append(error)
+                group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(in_flight, len(jobs))):
+            group.start_soon(work)
+    if failures:
+        raise failures[0]
 
 
 class _Run:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from ..codec.cursor import Position, encode_cursor
 from ..codec.document import Document, decode, is_expired, key_in, patched
 from ..codec.ids import key_of_stored
-from ..codec.size import check_size, fields_size
+from ..codec.size import checked_size
 from ..errors import Conflict, InvalidRecord
 from ..matching import comparer, distance, position_key, value_at
 from ..operations import (
@@ -121,8 +121,7 @@ def _after_patch(
     if row is None:
         raise PreconditionFailed
     document = patched(row.document, patch)
-    size = fields_size(document)
-    check_size(patch.ref.model, document, size)
+    checked_size(patch.ref.model, document)
     return document
 
 

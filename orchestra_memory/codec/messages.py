@@ -14,7 +14,6 @@ wrappers: Final = cast("Any", types)
 
 Value: Final[Any] = wrappers.Value.pb()
 MapValue: Final[Any] = wrappers.MapValue.pb()
-Document: Final[Any] = wrappers.Document.pb()
 Write: Final[Any] = wrappers.Write.pb()
 CommitRequest: Final[Any] = wrappers.CommitRequest.pb()
 BatchGetRequest: Final[Any] = wrappers.BatchGetDocumentsRequest.pb()

@@ -9,16 +9,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from ..codec.document import encode
-from ..codec.size import check_size, fields_size
+from ..codec.size import checked_size
 from ..errors import InvalidRecord, OrchestraMemoryError
 from ..record import Record
 
 DEFAULT_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """The time of a first message where a chat tells none."""
-
-
-SMALL: Final = 32 * 1024
-"""Bytes of JSON below which no record can be too large: a byte makes at most a few in storage."""
 
 
 class UnreadableFile(OrchestraMemoryError, ValueError):
@@ -103,14 +99,9 @@ def as_list(value: object) -> list[Any] | None:
     return value if is_list(value) else None
 
 
-def checked(record: Record, text_bytes: int | None = None) -> Record:
-    """`record` if every store takes it. Raises ``InvalidRecord``.
-
-    `text_bytes` is the length of the JSON it came from, if it came from any.
-    """
-    document = encode(record)
-    if text_bytes is None or text_bytes > SMALL:
-        check_size(type(record), document, fields_size(document))
+def checked(record: Record) -> Record:
+    """`record` if every store takes it. Raises ``InvalidRecord``."""
+    checked_size(type(record), encode(record))
     return record
 
 

@@ -110,7 +110,7 @@ def _entry(unit: Unit, value: object, models: Models) -> Parsed:
         return Problem(unit, f"the document is {type(line['document']).__name__}; it must be a map")
     try:
         entry = _decoded(model, document, line.get("namespace"))
-        checked(entry.record, len(unit.raw or b""))
+        checked(entry.record)
     except (CorruptRecord, InvalidQuery, InvalidRecord, SchemaTooNew) as error:
         return Problem(unit, str(error))
     return entry

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from orchestra_memory import LocalMemory, MemoryItem, Options, Page, Query, Unavailable
@@ -76,14 +77,18 @@ async def test_leaving_while_the_next_page_is_on_its_way_leaves_nothing_behind()
     for _ in range(75):
         await anext(scan)
     await scan.aclose()  # type: ignore[attr-defined]
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     assert asyncio.all_tasks() == before
 
 
 async def test_a_failure_ahead_is_met_only_by_who_gets_there() -> None:
     memory = await filled(5_000, failing=3)
-    read = 0
+    read: list[str] = []
+
+    async def read_all() -> None:
+        async for item in memory.scan(Query(MemoryItem, page_size=10)):
+            read.append(item.id)
+
     with pytest.raises(Unavailable):
-        async for _ in memory.scan(Query(MemoryItem, page_size=10)):
-            read += 1
-    assert read == 60
+        await read_all()
+    assert len(read) == 60

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ...codec.firestore import decode_fields, decode_micros, decode_value, encode_time
 from ...codec.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
 from ...operations import Revision
 from ...resilience.deadline import Deadline
+from ..chunked import side_by_side
 from ..rows import Row
 from .access import call_metadata, database_path, gapic
 from .errors import translated
@@ -18,8 +20,10 @@ from .query import DISTANCE
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
 
-NAMES_PER_REQUEST: Final = 2_000
-"""Documents asked for in one request, well under 4 MiB of names."""
+NAMES_PER_REQUEST: Final = 400
+"""Documents asked for in one request."""
+READS_IN_FLIGHT: Final = 4
+"""Requests under way at once for one read: then several answers come for each turn of the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +72,28 @@ class Calls:
     ) -> Documents:
         """The documents with these names, each once, as of one moment; the absent are left out."""
         rows: dict[str, Row] = {}
-        distinct = list(dict.fromkeys(names))
-        for start in range(0, len(distinct), NAMES_PER_REQUEST):
-            request = BatchGetRequest(
-                database=self.database, documents=distinct[start : start + NAMES_PER_REQUEST]
-            )
-            request.mask.field_paths.extend(fields)
-            as_of = await self._get(request, deadline, as_of, rows)
+        requests = self._get_requests(list(dict.fromkeys(names)), fields)
+        if requests:
+            as_of = await self._get(requests[0], deadline, as_of, rows)
+        # The others are read as of the first one's time, so that all of it holds at once.
+        jobs = [partial(self._get, request, deadline, as_of, rows) for request in requests[1:]]
+        await side_by_side(jobs, READS_IN_FLIGHT)
         return Documents(rows, as_of)
+
+    def _get_requests(self, names: list[str], fields: Sequence[str]) -> list[Any]:
+        requests: list[Any] = []
+        for start in range(0, len(names), NAMES_PER_REQUEST):
+            some = names[start : start + NAMES_PER_REQUEST]
+            requests.append(BatchGetRequest(database=self.database, documents=some))
+            if fields:
+                requests[-1].mask.field_paths.extend(fields)
+        return requests
 
     async def _get(
         self, request: Any, deadline: Deadline, as_of: Revision | None, rows: dict[str, Row]
     ) -> Revision | None:
         if as_of is not None:
             encode_time(request.read_time, as_of)
-        if not request.mask.field_paths:
-            request.ClearField("mask")
         with translated("read"):
             stream = await self._api.batch_get_documents(
                 request=wrappers.BatchGetDocumentsRequest.wrap(request), **self._how(deadline)

@@ -49,7 +49,7 @@ from .query import (
     structured,
 )
 from .read import whole_rows
-from .write import Seen, Step, add_writes, as_message, conditional, contradictions, failed, plan
+from .write import Seen, Step, add_writes, conditional, contradictions, failed, plan
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
@@ -96,7 +96,7 @@ class FirestoreMemory(MemoryManager):
 
     async def write(self, ops: Sequence[Op], *, options: Options = DEFAULT) -> Receipt:
         deadline = Deadline.after(options.timeout)
-        chunks = chunks_for(await prepare_all(ops, as_message), atomic=options.atomic)
+        chunks = chunks_for(await prepare_all(ops), atomic=options.atomic)
         if len(chunks) == 1:
             return await self._commit(chunks[0], deadline)
 

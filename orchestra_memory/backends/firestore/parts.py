@@ -14,7 +14,7 @@ from uuid import uuid4
 from ...codec.document import Document
 from ...codec.firestore import decode_fields, encode_fields
 from ...codec.messages import MapValue
-from ...codec.size import MAX_ROOT_BYTES, storage_size
+from ...codec.size import MAX_ROOT_BYTES, may_outgrow_root, storage_size
 from ...record import EXPIRATION, Record, spec_of
 
 PARTS: Final = "_parts"
@@ -36,7 +36,7 @@ def may_have_parts(model: type[Record]) -> bool:
 def split(model: type[Record], document: Document, size: int) -> tuple[Document, list[Document]]:
     """The root and its parts; no parts if the document, of `size` wire bytes, fits as it is."""
     large = spec_of(model).large
-    if not large or size * 3 <= MAX_ROOT_BYTES or storage_size(document) <= MAX_ROOT_BYTES:
+    if not large or not may_outgrow_root(size) or storage_size(document) <= MAX_ROOT_BYTES:
         return document, []
     moved = {name: document[name] for name in sorted(large) if name in document}
     message = MapValue()

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...codec import messages
 from ...codec.document import Document, patched, unset_values
 from ...codec.firestore import encode_fields, encode_time, encode_value
+from ...codec.messages import Value
 from ...operations import ABSENT, PRESENT, Delete, Expect, Patch, Presence
 from ..batches import Address, Prepared
 from .parts import PART_IDS, may_have_parts, part_name, split
@@ -110,13 +110,6 @@ def conditional(chunk: Sequence[Prepared]) -> list[Prepared]:
     return [item for item in first.values() if item.op.expect is not None]
 
 
-def as_message(document: Document) -> tuple[int, Any]:
-    """A document's bytes on the wire, and the message that tells them."""
-    message = messages.Document()
-    encode_fields(message.fields, document)
-    return message.ByteSize(), message
-
-
 def add_writes(writes: Any, step: Step, name: str) -> int:
     """Append the messages of one step; returns the place of the one that tells the revision."""
     place = len(writes)
@@ -135,11 +128,8 @@ def _add_put(writes: Any, step: Step, name: str) -> None:
     item, document = step.item, step.document or {}
     root, parts = split(item.op.ref.model, document, item.size)
     write = writes.add()
-    if root is item.document and item.message is not None:
-        write.update.CopyFrom(item.message)
-    else:
-        encode_fields(write.update.fields, root)
     write.update.name = name
+    encode_fields(write.update.fields, root)
     _require(write, step.expect)
     for number, part in enumerate(parts):
         write = writes.add()
@@ -189,7 +179,7 @@ def _transform(write: Any, path: str) -> Any:
 
 
 def _fill_array(array: Any, items: Sequence[Any]) -> None:
-    holder = messages.Value()
+    holder = Value()
     encode_value(holder, list(items))
     array.CopyFrom(holder.array_value)
 

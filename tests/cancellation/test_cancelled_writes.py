@@ -132,7 +132,7 @@ async def nothing_left_running(before: set[asyncio.Task[Any]]) -> None:
 
 async def test_a_bulk_write_cancelled_wherever_it_waits(memory: MemoryManager) -> None:
     before = asyncio.all_tasks()
-    for point in (*range(1, 15), *range(15, 1_000, 5)):
+    for point in range(1, 1_000):
         finished = await finishes(memory.put_many(notes(f"at{point}")), cancelled_at=point)
         await check(memory, f"at{point}")
         if finished:

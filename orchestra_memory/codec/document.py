@@ -41,7 +41,7 @@ _AS_IS = frozenset({str, bool, float, bytes, type(None), Vector})
 
 
 @cache
-def _free_fields(model: type[Record]) -> frozenset[str]:
+def free_fields(model: type[Record]) -> frozenset[str]:
     """Fields of free JSON, whose values construction has made storable already."""
     return frozenset(
         name
@@ -56,13 +56,13 @@ def encode(record: Record) -> Document:
     Raises ``InvalidRecord`` for a value no store can hold.
     """
     model = type(record)
-    free = _free_fields(model)
+    free = free_fields(model)
     document: Document = dict(record.unknown_fields)
     for name, value in record.__dict__.items():
         if name in free or (type(value) in _AS_IS and _is_sound(value)):
             document[name] = value
         else:
-            document[name] = _encoded(model, name, value)
+            document[name] = encoded(model, name, value)
     document[SCHEMA_VERSION] = spec_of(model).schema_version
     return document
 
@@ -72,7 +72,7 @@ def _is_sound(value: Any) -> bool:
     return type(value) is not str or value.isascii()
 
 
-def _encoded(model: type[Record], name: str, value: Any) -> Any:
+def encoded(model: type[Record], name: str, value: Any) -> Any:
     try:
         return _plain(model, name, value)
     except (ValueError, PydanticSerializationError) as error:
@@ -205,7 +205,7 @@ def unset_values(patch: Patch) -> dict[str, Any]:
     """What unset top-level fields return to; map entries, which vanish, are left out."""
     model = patch.ref.model
     return {
-        path: _encoded(model, path, default_of(model, path))
+        path: encoded(model, path, default_of(model, path))
         for path in patch.unset
         if "." not in path
     }

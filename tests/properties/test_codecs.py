@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from orchestra_memory import InvalidQuery, Query
 from orchestra_memory.codec.bytes import dumps, loads
 from orchestra_memory.codec.cursor import Position, decode_cursor, encode_cursor
-from orchestra_memory.codec.firestore import (
-    decode_fields,
-    encode_fields,
-)
+from orchestra_memory.codec.firestore.decode import decode_fields
+from orchestra_memory.codec.firestore.encode import document_bytes
 from orchestra_memory.codec.ids import (
     escaped_name,
     key_of_stored,
@@ -134,14 +132,14 @@ def test_documents_come_back_from_json(document) -> None:
 @given(DOCUMENTS)
 def test_documents_come_back_from_firestore_messages(document) -> None:
     message = Document()
-    encode_fields(message.fields, document)
+    message.MergeFromString(document_bytes(document))
     assert exact(decode_fields(message.fields)) == exact(document)
 
 
 @given(DOCUMENTS)
 def test_the_size_said_is_the_size_on_the_wire(document) -> None:
     message = Document()
-    encode_fields(message.fields, document)
+    message.MergeFromString(document_bytes(document))
     assert fields_size(document) == message.ByteSize()
     assert size_bound(document) >= message.ByteSize()
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ...codec.firestore import decode_fields, decode_micros, decode_value, encode_time
-from ...codec.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
+from ...codec.firestore.decode import decode_fields, decode_micros, decode_value
+from ...codec.firestore.encode import encode_time
+from ...codec.firestore.messages import AggregationRequest, BatchGetRequest, QueryRequest, wrappers
 from ...operations import Revision
 from ...resilience.deadline import Deadline
 from ..chunked import side_by_side

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...codec.cursor import Position, decode_cursor
 from ...codec.document import is_expired
-from ...codec.firestore import decode_micros
-from ...codec.messages import CommitRequest
 from ...errors import OrchestraMemoryError
 from ...health import Health, Status
 from ...matching import measured
@@ -17,7 +15,6 @@ from ...operations import (
     DEFAULT,
     Billed,
     Count,
-    Delete,
     Measure,
     Op,
     Options,
@@ -32,13 +29,13 @@ from ...protocol import MemoryManager
 from ...queries import MAX_NEIGHBOURS, Query
 from ...record import EXPIRATION, Record
 from ...resilience.deadline import Deadline
-from ...resilience.retry import Retries, may_repeat, retried
 from ...slices import sliced
 from ...values import utc_now
-from ..batches import Address, Prepared, address_of, chunks_for, prepare_all
-from ..chunked import commit_chunks
-from ..rows import PreconditionFailed, Row, conflict, page_of, position_of, ref_of, room, stored_of
+from ..batches import address_of
+from ..rows import Row, page_of, position_of, ref_of, room, stored_of
 from .calls import Calls
+from .commits import Commits
+from .names import Names
 from .query import (
     add_expired,
     add_nearest,
@@ -49,17 +46,11 @@ from .query import (
     structured,
 )
 from .read import whole_rows
-from .write import Seen, Step, add_writes, conditional, contradictions, failed, plan
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
 
 R = TypeVar("R", bound=Record)
-
-CHUNKS_IN_FLIGHT: Final = 4
-"""Commits under way at once for one bulk write; more gave nothing on one channel."""
-ATTEMPTS: Final = 5
-"""Commits tried while the state that preconditions met keeps changing."""
 
 
 class FirestoreMemory(MemoryManager):
@@ -74,8 +65,8 @@ class FirestoreMemory(MemoryManager):
         self, client: AsyncClient, *, collections: Mapping[str, str] | None = None
     ) -> None:
         self._calls = Calls(client)
-        self._collections: Mapping[str, str] = collections or {}
-        self._retries = Retries()
+        self._names = Names(self._calls.database, collections or {})
+        self._commits = Commits(self._calls, self._names)
 
     def __repr__(self) -> str:
         return f"<FirestoreMemory {self._calls.database}>"
@@ -83,7 +74,7 @@ class FirestoreMemory(MemoryManager):
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
         now = utc_now()
         deadline = Deadline.after(options.timeout)
-        names = [self._name(address_of(ref)) for ref in refs]
+        names = [self._names.document(address_of(ref)) for ref in refs]
         documents = await self._calls.get(names, deadline)
         rows = await whole_rows(self._calls, documents, deadline)
         items = [
@@ -95,20 +86,7 @@ class FirestoreMemory(MemoryManager):
         return Snapshot(tuple(items), documents.as_of, Billed(reads=len(set(names))))
 
     async def write(self, ops: Sequence[Op], *, options: Options = DEFAULT) -> Receipt:
-        deadline = Deadline.after(options.timeout)
-        chunks = chunks_for(await prepare_all(ops), atomic=options.atomic)
-        if len(chunks) == 1:
-            return await self._commit(chunks[0], deadline)
-
-        async def commit(chunk: Sequence[Prepared]) -> Receipt:
-            return await retried(
-                lambda: self._commit(chunk, deadline),
-                policy=self._retries,
-                deadline=deadline,
-                repeatable=may_repeat(item.op for item in chunk),
-            )
-
-        return together(await commit_chunks(chunks, commit, in_flight=CHUNKS_IN_FLIGHT))
+        return await self._commits.write(ops, options)
 
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
         deadline = Deadline.after(options.timeout)
@@ -124,7 +102,7 @@ class FirestoreMemory(MemoryManager):
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
-        sent = self._parent(query.namespace), measurable(query, self._collection(query))
+        sent = self._names.parent(query.namespace), measurable(query, self._names.collection(query))
         totals = _Totals(self._calls, query, sent, Deadline.after(options.timeout))
         expired = await totals.expired()
         if expired and not all(isinstance(measure, Count) for measure in measures):
@@ -138,66 +116,11 @@ class FirestoreMemory(MemoryManager):
     async def health(self) -> Health:
         started = time.perf_counter()
         try:
-            await self._calls.get([self._name((None, "health", "probe"))], Deadline())
+            await self._calls.get([self._names.document((None, "health", "probe"))], Deadline())
         except OrchestraMemoryError as error:
             return Health("firestore", Status.DOWN, str(error), time.perf_counter() - started)
         detail = self._calls.database
         return Health("firestore", Status.OK, detail, time.perf_counter() - started)
-
-    def _parent(self, namespace: str | None) -> str:
-        documents = f"{self._calls.database}/documents"
-        return documents if namespace is None else f"{documents}/namespaces/{namespace}"
-
-    def _name(self, address: Address) -> str:
-        namespace, collection, stored_id = address
-        collection = self._collections.get(collection, collection)
-        return f"{self._parent(namespace)}/{collection}/{stored_id}"
-
-    def _collection(self, query: Query[Any]) -> str:
-        return self._collections.get(query.spec.collection, query.spec.collection)
-
-    async def _commit(self, chunk: Sequence[Prepared], deadline: Deadline) -> Receipt:
-        """One commit. What its preconditions met is read only when they did not hold."""
-        impossible = contradictions(chunk)
-        seen: dict[Address, Seen] = {}
-        for _ in range(ATTEMPTS):
-            try:
-                if not impossible:
-                    return await self._send(plan(chunk, seen), deadline)
-            except PreconditionFailed:
-                pass
-            seen = await self._look(conditional(chunk), deadline)
-            refused = {id(item) for item in (*failed(conditional(chunk), seen), *impossible)}
-            if refused:
-                raise conflict([item for item in chunk if id(item) in refused])
-        raise conflict(conditional(chunk))
-
-    async def _send(self, steps: Sequence[Step], deadline: Deadline) -> Receipt:
-        request = CommitRequest()
-        places = [
-            add_writes(request.writes, step, self._name(step.item.address))
-            async for step in sliced(steps)
-        ]
-        response = await self._calls.commit(request, deadline)
-        results = response.write_results
-        revisions = tuple(
-            None if isinstance(step.item.op, Delete) else decode_micros(results[place].update_time)
-            for step, place in zip(steps, places, strict=True)
-        )
-        deletes = sum(1 for write in request.writes if write.HasField("delete"))
-        billed = Billed(writes=len(request.writes) - deletes, deletes=deletes)
-        return Receipt(revisions, decode_micros(response.commit_time), billed=billed)
-
-    async def _look(self, items: Sequence[Prepared], deadline: Deadline) -> dict[Address, Seen]:
-        """Presence, revision and expiry of what these operations are about."""
-        addresses = {self._name(item.address): item.address for item in items}
-        documents = await self._calls.get(addresses, deadline, fields=[EXPIRATION])
-        rows = await whole_rows(self._calls, documents, deadline)
-        seen = {
-            addresses[name]: Seen(row.revision, is_expired(row.document))
-            for name, row in rows.items()
-        }
-        return {address: seen.get(address, Seen(None)) for address in addresses.values()}
 
     async def _filled(
         self, query: Query[Any], position: Position | None, wanted: int, deadline: Deadline
@@ -205,11 +128,14 @@ class FirestoreMemory(MemoryManager):
         """Up to `wanted` living rows behind the position, and how many documents were read."""
         now, as_of, read = utc_now(), None, 0
         living: list[Row] = []
-        message, parent = structured(query, self._collection(query)), self._parent(query.namespace)
+        message, parent = (
+            structured(query, self._names.collection(query)),
+            self._names.parent(query.namespace),
+        )
         while True:
             if position is not None:
                 address = (query.namespace, query.spec.collection, position.stored_id)
-                start_after(message, position, self._name(address))
+                start_after(message, position, self._names.document(address))
             asked = wanted - len(living)
             message.limit.value = asked
             documents = await self._calls.query(parent, message, deadline, as_of=as_of)
@@ -224,9 +150,11 @@ class FirestoreMemory(MemoryManager):
         now, size = utc_now(), room(query, None)
         asked = size
         while True:
-            message = structured(query, self._collection(query))
+            message = structured(query, self._names.collection(query))
             add_nearest(message, query, asked)
-            documents = await self._calls.query(self._parent(query.namespace), message, deadline)
+            documents = await self._calls.query(
+                self._names.parent(query.namespace), message, deadline
+            )
             rows = list((await whole_rows(self._calls, documents, deadline)).values())
             living = [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
             if len(living) >= size or len(rows) < asked or asked == MAX_NEIGHBOURS:
@@ -235,15 +163,6 @@ class FirestoreMemory(MemoryManager):
         billed, as_of, shown = Billed(reads=max(1, len(rows))), documents.as_of, living[:size]
         items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]
         return page_of(query, None, shown, more=False, as_of=as_of, billed=billed, items=items)
-
-
-def together(receipts: Sequence[Receipt]) -> Receipt:
-    """One receipt for the chunks of a write."""
-    return Receipt(
-        tuple(revision for receipt in receipts for revision in receipt.revisions),
-        max((receipt.version or 0 for receipt in receipts), default=None),
-        billed=sum((receipt.billed for receipt in receipts), Billed()),
-    )
 
 
 _Sent = tuple[str, Any]

@@ -12,8 +12,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from ...codec.document import Document
-from ...codec.firestore import decode_fields, encode_fields
-from ...codec.messages import MapValue
+from ...codec.firestore.decode import decode_fields
+from ...codec.firestore.encode import map_bytes
+from ...codec.firestore.messages import MapValue
 from ...codec.size import MAX_ROOT_BYTES, may_outgrow_root, storage_size
 from ...record import EXPIRATION, Record, spec_of
 
@@ -39,9 +40,7 @@ def split(model: type[Record], document: Document, size: int) -> tuple[Document,
     if not large or not may_outgrow_root(size) or storage_size(document) <= MAX_ROOT_BYTES:
         return document, []
     moved = {name: document[name] for name in sorted(large) if name in document}
-    message = MapValue()
-    encode_fields(message.fields, moved)
-    data: bytes = message.SerializeToString()
+    data = map_bytes(moved)
     slices = [data[start : start + PART_BYTES] for start in range(0, len(data), PART_BYTES)]
     generation = uuid4().hex
     root = {**document, **dict.fromkeys(moved)}

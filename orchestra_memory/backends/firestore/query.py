@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from ...codec.cursor import Position
-from ...codec.firestore import encode_value
+from ...codec.firestore.encode import encode_value
+from ...codec.firestore.messages import AggregationQuery, StructuredQuery, Value, wrappers
 from ...codec.ids import escaped_name
-from ...codec.messages import AggregationQuery, StructuredQuery, Value, wrappers
 from ...conditions import Filter
 from ...fieldpaths import split_path
 from ...operations import Count, Measure, Sum

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...codec.document import Document, patched, unset_values
-from ...codec.firestore import encode_fields, encode_time, encode_value
-from ...codec.messages import Value
+from ...codec.firestore.encode import document_bytes, encode_time, encode_value
+from ...codec.firestore.messages import Value
 from ...operations import ABSENT, PRESENT, Delete, Expect, Patch, Presence
 from ..batches import Address, Prepared
 from .parts import PART_IDS, may_have_parts, part_name, split
@@ -129,12 +129,12 @@ def _add_put(writes: Any, step: Step, name: str) -> None:
     root, parts = split(item.op.ref.model, document, item.size)
     write = writes.add()
     write.update.name = name
-    encode_fields(write.update.fields, root)
+    write.update.MergeFromString(document_bytes(root))
     _require(write, step.expect)
     for number, part in enumerate(parts):
         write = writes.add()
         write.update.name = part_name(name, number)
-        encode_fields(write.update.fields, part)
+        write.update.MergeFromString(document_bytes(part))
 
 
 def _add_delete(writes: Any, step: Step, name: str) -> None:
@@ -153,7 +153,7 @@ def _add_patch(write: Any, patch: Patch, name: str) -> None:
     nested: Document = {}
     for path, value in values.items():
         _set_at(nested, path, value)
-    encode_fields(write.update.fields, nested)
+    write.update.MergeFromString(document_bytes(nested))
     write.update_mask.field_paths.extend(
         field_path(path) for path in dict.fromkeys((*values, *patch.unset))
     )

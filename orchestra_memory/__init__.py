@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .backends.firestore.memory import FirestoreMemory as FirestoreMemory
     from .backends.local import LocalMemory as LocalMemory
     from .backends.sqlite.memory import SqliteMemory as SqliteMemory
+    from .costs import Cost as Cost
+    from .costs import Prices as Prices
     from .errors import CacheUnavailable as CacheUnavailable
     from .errors import ConfigurationError as ConfigurationError
     from .errors import Conflict as Conflict
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from .health import Health as Health
     from .health import Status as Status
     from .layers.guarded import GuardedMemory as GuardedMemory
+    from .layers.metered import MeteredMemory as MeteredMemory
     from .models import AgentData as AgentData
     from .models import AgentMemory as AgentMemory
     from .models import AgentState as AgentState
@@ -82,6 +85,7 @@ _HOMES = {
     ".backends.firestore.memory": ("FirestoreMemory",),
     ".backends.local": ("LocalMemory",),
     ".backends.sqlite.memory": ("SqliteMemory",),
+    ".costs": ("Cost", "Prices"),
     ".errors": (
         "CacheUnavailable",
         "ConfigurationError",
@@ -105,6 +109,7 @@ _HOMES = {
     ),
     ".health": ("Health", "Status"),
     ".layers.guarded": ("GuardedMemory",),
+    ".layers.metered": ("MeteredMemory",),
     ".models": (
         "AgentData",
         "AgentMemory",

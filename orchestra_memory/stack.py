@@ -25,10 +25,12 @@ from .settings import Fallback, Settings, revealed
 from .urls import FirestoreUrl, LocalUrl, SqliteUrl, StoreUrl
 
 if TYPE_CHECKING:
+    from .costs import Cost
     from .domain.agent_data import AgentDataStore
     from .domain.conversations import Conversations
     from .domain.records import Records
     from .domain.sessions import Sessions
+    from .layers.metered import MeteredMemory
 
 R = TypeVar("R", bound=Record)
 
@@ -50,9 +52,15 @@ class Memory(MemoryManager):
     """What :func:`open_memory` yields: the composed store, and the services over it."""
 
     def __init__(
-        self, inner: MemoryManager, *, settings: Settings, description: Description
+        self,
+        inner: MemoryManager,
+        *,
+        meter: MeteredMemory,
+        settings: Settings,
+        description: Description,
     ) -> None:
         self._inner = inner
+        self._meter = meter
         self._settings = settings
         self._description = description
 
@@ -67,6 +75,14 @@ class Memory(MemoryManager):
     def describe(self) -> Description:
         """Which parts, in order, and why."""
         return self._description
+
+    def cost(self) -> Cost:
+        """What the store billed since this was opened, by operation, for all views together.
+
+        ``memory.cost() - before`` is what was billed in between. Embedded stores bill nothing; they
+        count what the work would be billed on Firestore, nearly.
+        """
+        return self._meter.cost()
 
     @cached_property
     def conversations(self) -> Conversations:
@@ -115,7 +131,9 @@ class Memory(MemoryManager):
 
     def with_options(self, *, namespace: str | None = None, **options: Any) -> Memory:  # noqa: ANN401 -- as above
         inner = self._inner.with_options(namespace=namespace, **options)
-        return Memory(inner, settings=self._settings, description=self._description)
+        return Memory(
+            inner, meter=self._meter, settings=self._settings, description=self._description
+        )
 
 
 @asynccontextmanager
@@ -143,9 +161,11 @@ async def open_memory(
     # Drivers take long to import: not on the event loop.
     await anyio.to_thread.run_sync(_import_parts, plan.store, abandon_on_cancel=True)
     async with AsyncExitStack() as opened:
-        store, parts = await _opened_store(plan, settings, opened)
+        store, inmost = await _opened_store(plan, settings, opened)
+        meter, composed, parts = _layered(store, inmost, plan, settings)
         memory = Memory(
-            _bound(store, plan, settings),
+            _bound(composed, plan, settings),
+            meter=meter,
             settings=settings,
             description=Description(parts, plan.reasons),
         )
@@ -171,6 +191,7 @@ def refuse_missing_parts(plan: Plan) -> None:
 
 def _import_parts(url: StoreUrl) -> None:
     import_module(".layers.guarded", __package__)
+    import_module(".layers.metered", __package__)
     if isinstance(url, FirestoreUrl):
         import_module(".backends.firestore.memory", __package__)
         import_module(".backends.firestore.client", __package__)
@@ -180,24 +201,33 @@ def _import_parts(url: StoreUrl) -> None:
 
 async def _opened_store(
     plan: Plan, settings: Settings, opened: AsyncExitStack
-) -> tuple[MemoryManager, tuple[str, ...]]:
-    """The store with what belongs around it, and their names, outermost first."""
+) -> tuple[MemoryManager, str]:
+    """The store, and its name."""
     match plan.store:
         case LocalUrl():
             from .backends.local import LocalMemory
 
-            return LocalMemory(), ("LocalMemory",)
+            return LocalMemory(), "LocalMemory"
         case SqliteUrl(path):
-            store = await _opened_sqlite(path, opened)
-            inmost = f"SqliteMemory {path}"
+            return await _opened_sqlite(path, opened), f"SqliteMemory {path}"
         case FirestoreUrl() as url:
-            store = await _opened_firestore(url, settings, opened)
             where = f" on the emulator at {url.emulator}" if url.emulator else ""
-            inmost = f"FirestoreMemory {url.project}/{url.database}{where}"
-    from .layers.guarded import GuardedMemory
+            name = f"FirestoreMemory {url.project}/{url.database}{where}"
+            return await _opened_firestore(url, settings, opened), name
 
-    guarded = GuardedMemory(store, timeout=settings.timeout)
-    return guarded, (f"GuardedMemory {settings.timeout:g} s", inmost)
+
+def _layered(
+    store: MemoryManager, name: str, plan: Plan, settings: Settings
+) -> tuple[MeteredMemory, MemoryManager, tuple[str, ...]]:
+    """The meter, the store with what belongs around it, and the names of all, outermost first."""
+    from .layers.guarded import GuardedMemory
+    from .layers.metered import MeteredMemory
+
+    meter = MeteredMemory(store)
+    if isinstance(plan.store, LocalUrl):
+        return meter, meter, ("MeteredMemory", name)
+    guarded = GuardedMemory(meter, timeout=settings.timeout)
+    return meter, guarded, (f"GuardedMemory {settings.timeout:g} s", "MeteredMemory", name)
 
 
 async def _opened_sqlite(path: str, opened: AsyncExitStack) -> MemoryManager:

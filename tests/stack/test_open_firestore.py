@@ -1,6 +1,7 @@
 """``open_memory()`` on Firestore."""
 
 import os
+from decimal import Decimal
 
 import anyio
 import pytest
@@ -46,8 +47,8 @@ async def test_a_url_with_an_emulator_needs_no_environment(url: str, closed: lis
     async with om.open_memory(url) as memory:
         await memory.put(stored)
         assert await memory.get(om.MemoryItem, stored.id) == stored
-        guarded, firestore = memory.describe().parts
-        assert guarded == "GuardedMemory 30 s"
+        guarded, metered, firestore = memory.describe().parts
+        assert (guarded, metered) == ("GuardedMemory 30 s", "MeteredMemory")
         assert "/(default) on the emulator at " in firestore
         assert not closed
     assert len(closed) == 1
@@ -62,7 +63,7 @@ async def test_the_environment_names_the_emulator_of_a_url(
         stored = item()
         await memory.put(stored)
         assert await memory.get(om.MemoryItem, stored.id) == stored
-        assert "/other on the emulator" in memory.describe().parts[1]
+        assert "/other on the emulator" in memory.describe().parts[-1]
 
 
 async def test_an_emulator_of_the_process_is_not_used_against_the_url(
@@ -115,6 +116,21 @@ async def test_the_client_is_closed_after_a_cancellation(closed: list[object]) -
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert len(closed) == 1
+
+
+async def test_the_cost_is_that_of_all_views_together(url: str) -> None:
+    async with om.open_memory(url) as memory:
+        before = memory.cost()
+        assert before == om.Cost()
+        acme = memory.with_options(namespace="acme")
+        await memory.conversations.add(item())
+        await acme.put_many([item(), item()])
+        await acme.get(om.MemoryItem, "absent")
+        assert acme.cost() == memory.cost()
+        assert memory.cost() - before == om.Cost(
+            read=om.Billed(reads=1), write=om.Billed(writes=3), calls=3
+        )
+    assert memory.cost().dollars(om.Prices.at("us-central1")) == Decimal("0.000003")
 
 
 async def test_a_dead_firestore_opens_and_then_is_unavailable() -> None:

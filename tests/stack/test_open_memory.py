@@ -69,11 +69,13 @@ async def test_settings_are_read_once_and_known(monkeypatch: pytest.MonkeyPatch)
 async def test_the_description_names_the_parts_outermost_first_and_why() -> None:
     async with om.open_memory("sqlite:///state.db") as memory:
         described = memory.describe()
-    assert described.parts == ("GuardedMemory 2 s", "SqliteMemory state.db")
+    assert described.parts == ("GuardedMemory 2 s", "MeteredMemory", "SqliteMemory state.db")
     assert described.reasons[0] == "store sqlite:///state.db: the argument says so"
-    assert str(described).startswith("GuardedMemory 2 s > SqliteMemory state.db [store sqlite:")
+    assert str(described).startswith(
+        "GuardedMemory 2 s > MeteredMemory > SqliteMemory state.db [store sqlite:"
+    )
     async with om.open_memory("local:") as memory:
-        assert memory.describe().parts == ("LocalMemory",)
+        assert memory.describe().parts == ("MeteredMemory", "LocalMemory")
 
 
 async def test_one_info_line_names_the_stack_and_no_secret(
@@ -126,6 +128,46 @@ async def test_conversations_know_the_dimensions_of_the_settings() -> None:
     async with om.open_memory("local:", settings=settings) as memory:
         with pytest.raises(ValueError, match="2"):
             await memory.conversations.add(item().evolve(embedding=[1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("url", ["local:", "sqlite:///state.db?namespace=acme"])
+async def test_a_memory_knows_what_it_cost(url: str) -> None:
+    async with om.open_memory(url) as memory:
+        assert memory.cost() == om.Cost()
+        stored = item()
+        await memory.put(stored)
+        view = memory.with_options(timeout=5.0)
+        await view.get(om.MemoryItem, stored.id)
+        await view.conversations.history(user_id="u")
+        await memory.aggregate(om.Query(om.MemoryItem), [om.Count()])
+        one = om.Billed(reads=1)
+        expected = om.Cost(one, om.Billed(writes=1), one, one, calls=4)
+        assert memory.cost() == view.cost() == expected
+    async with om.open_memory(url) as another:
+        assert another.cost() == om.Cost()
+
+
+class Busy(om.LocalMemory):
+    """Too busy for the first call."""
+
+    answers = False
+
+    async def read(self, refs, *, options=DEFAULT):
+        if not self.answers:
+            self.answers = True
+            raise om.Overloaded("busy")
+        return await super().read(refs, options=options)
+
+
+async def test_a_repeated_call_counts_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def opened(path: str) -> AsyncIterator[om.LocalMemory]:
+        yield Busy()
+
+    monkeypatch.setattr(SqliteMemory, "open", opened)
+    async with om.open_memory() as memory:
+        await memory.get(om.MemoryItem, "absent")
+        assert memory.cost() == om.Cost(read=om.Billed(reads=1), calls=2, failed=1)
 
 
 class Recorder(om.LocalMemory):

@@ -1,13 +1,17 @@
 """What type checkers must see; checked, never run."""
 
+from decimal import Decimal
 from typing import assert_type
 
 from orchestra_memory import (
     AgentState,
+    Billed,
+    Cost,
     Count,
     MemoryItem,
     MemoryManager,
     Page,
+    Prices,
     Query,
     Receipt,
     Record,
@@ -55,6 +59,9 @@ async def opened() -> None:
         assert_type((await memory.conversations.history("u")).records, list[MemoryItem])
         view = memory.with_options(namespace="acme", timeout=1.0)
         assert_type(await view.conversations.count("u"), int)
+        assert_type(view.cost() - memory.cost(), Cost)
+        assert_type(view.cost()["find"], Billed)
+        assert_type(view.cost().dollars(Prices.at("nam5")), Decimal)
 
 
 def mistakes() -> None:

@@ -121,13 +121,23 @@ class PartialWrite(StorageError):
 
     ``committed`` holds the operations that are stored, ``remaining`` those that are not, both in
     their given order; write ``remaining`` again to finish. Where the cause is an ambiguous
-    :class:`Unavailable`, operations of the chunks it hit are among ``remaining``.
+    :class:`Unavailable`, operations of the chunks it hit are among ``remaining``. ``stored`` is how
+    many are stored: of what came from an iterator nothing that is stored is kept, so ``committed``
+    is empty, and ``remaining`` holds what had been taken from it.
     """
 
-    def __init__(self, message: str, *, committed: Sequence[Any], remaining: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        committed: Sequence[Any],
+        remaining: Sequence[Any],
+        stored: int | None = None,
+    ) -> None:
         super().__init__(message, operation="write")
         self.committed: tuple[Any, ...] = tuple(committed)
         self.remaining: tuple[Any, ...] = tuple(remaining)
+        self.stored = len(self.committed) if stored is None else stored
 
 
 class PermissionDenied(StorageError):

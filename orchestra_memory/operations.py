@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum, StrEnum
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, overload
 
-from .errors import InvalidQuery
+from .errors import CorruptRecord, InvalidQuery
 from .fieldpaths import checked_patch
-from .record import Record, checked_key, spec_of
+from .record import Record, checked_key, is_plain_key, spec_of
 from .values import checked_text
 
 R = TypeVar("R", bound=Record)
@@ -65,11 +65,16 @@ class Ref(Generic[R_co]):
 
     def __post_init__(self) -> None:
         spec_of(self.model)
+        if not is_plain_key(self.key):
+            self._check_key()
+        if self.namespace is not None:
+            checked_namespace(self.namespace)
+
+    def _check_key(self) -> None:
         try:
             checked_key(self.key)
         except ValueError as error:
             raise InvalidQuery(f"{self.model.__name__}: {error}", field="key") from None
-        checked_namespace(self.namespace)
 
     @property
     def collection(self) -> str:
@@ -143,6 +148,7 @@ Op: TypeAlias = Put | Patch | Delete
 
 
 CacheMode: TypeAlias = Literal["use", "refresh", "bypass", "only"]
+CorruptMode: TypeAlias = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,8 @@ class Options:
 
     ``timeout`` is the whole call's deadline in seconds. ``atomic=False`` lets a write go in chunks.
     ``max_age`` in seconds refuses older copies in an outage. ``min_durability`` refuses weaker
-    acknowledgements.
+    acknowledgements. ``corrupt="skip"`` has ``find`` and ``scan`` leave out, and name in
+    ``Page.corrupt``, what does not fit its record type; by default they raise ``CorruptRecord``.
     """
 
     timeout: float | None = None
@@ -159,6 +166,7 @@ class Options:
     max_age: float | None = None
     min_durability: Durability | None = None
     atomic: bool | None = None
+    corrupt: CorruptMode | None = None
 
     def over(self, other: Options) -> Options:
         """`other`, with what is set here in its place."""
@@ -182,22 +190,31 @@ class Billed:
             self.reads + other.reads, self.writes + other.writes, self.deletes + other.deletes
         )
 
+    def __sub__(self, other: Billed) -> Billed:
+        return Billed(
+            self.reads - other.reads, self.writes - other.writes, self.deletes - other.deletes
+        )
+
 
 FREE: Final = Billed()
+
+
+Invalidation: TypeAlias = Literal["none", "done", "pending"]
+"""What a write did to the cache: nothing, told it, or could not reach it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of a write.
 
-    ``revisions`` follow the operations, ``None`` for deletes; ``version`` is the commit's own time
-    on the store's clock.
+    ``revisions`` follow the operations, ``None`` for deletes; they are not kept of what came from
+    an iterator. ``version`` is the commit's own time on the store's clock.
     """
 
     revisions: tuple[Revision | None, ...]
     version: Revision | None
     durability: Durability = Durability.COMMITTED
-    cache_invalidation: Literal["none", "done", "pending"] = "none"
+    cache_invalidation: Invalidation = "none"
     billed: Billed = FREE
 
 
@@ -219,7 +236,8 @@ class Stored(Generic[R_co]):
 class Snapshot(Sequence[Stored[R_co] | None]):
     """Answers in the order asked, ``None`` for what is absent.
 
-    ``as_of`` is the store's time at which all of it holds, ``None`` if the store did not say.
+    ``as_of`` is the store's time at which all of it holds, ``None`` if the store did not say: then
+    only what is present can be kept elsewhere, by its revision.
     """
 
     items: tuple[Stored[R_co] | None, ...]
@@ -247,7 +265,9 @@ class Snapshot(Sequence[Stored[R_co] | None]):
 class Page(Generic[R_co]):
     """One page of a query. ``cursor`` fetches the next one; ``None`` after the last.
 
-    ``complete`` is false only when an outage may hide items.
+    ``complete`` is false only when an outage may hide items. ``corrupt`` is what
+    ``Options(corrupt="skip")`` left out; it counts towards ``page_size`` and ``limit``, so that
+    a page may hold few items, or none, although others follow.
     """
 
     items: tuple[Stored[R_co], ...]
@@ -256,6 +276,7 @@ class Page(Generic[R_co]):
     source: Source = Source.PRIMARY
     as_of: Revision | None = None
     billed: Billed = FREE
+    corrupt: tuple[CorruptRecord, ...] = ()
 
     @property
     def records(self) -> list[R_co]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import anyio
 
+from .bulk import write_many
 from .errors import Conflict, InvalidQuery, InvalidRecord, Unavailable
 from .health import Health
 from .operations import (
@@ -112,11 +114,20 @@ class MemoryManager(Protocol):
         return await self.write([Put(record, expect=expect)], options=options)
 
     async def put_many(
-        self, records: Iterable[Record], *, expect: Expect = None, options: Options = DEFAULT
+        self,
+        records: Iterable[Record] | AsyncIterable[Record],
+        *,
+        expect: Expect = None,
+        options: Options = DEFAULT,
     ) -> Receipt:
-        """Store any number of records, in chunks. Raises ``PartialWrite`` if some chunks fail."""
-        ops = [Put(record, expect=expect) async for record in sliced(records)]
-        return await self.write(ops, options=Options(atomic=False).over(options))
+        """Store any number of records, in chunks of up to 400, several under way at once.
+
+        Puts of one record keep their order. Iterators, which may be asynchronous and endless, are
+        taken from as chunks are stored, so that memory stays flat; the receipt then tells no
+        revisions. Raises ``PartialWrite`` if some chunks fail; if there is only one, its own error.
+        """
+        chunks = _Chunks(self, self._own(options))
+        return await write_many(records, partial(Put, expect=expect), chunks.write)
 
     async def update(
         self,
@@ -174,11 +185,15 @@ class MemoryManager(Protocol):
         return await self.write([Delete(Ref(model, key), expect=expect)], options=options)
 
     async def delete_many(
-        self, model: type[Record], keys: Iterable[str], *, options: Options = DEFAULT
+        self,
+        model: type[Record],
+        keys: Iterable[str] | AsyncIterable[str],
+        *,
+        options: Options = DEFAULT,
     ) -> Receipt:
-        """Remove any number of records, in chunks."""
-        ops = [Delete(Ref(model, key)) async for key in sliced(keys)]
-        return await self.write(ops, options=Options(atomic=False).over(options))
+        """Remove any number of records, as :meth:`put_many` stores them."""
+        chunks = _Chunks(self, self._own(options))
+        return await write_many(keys, lambda key: Delete(Ref(model, key)), chunks.write)
 
     async def scan(
         self, query: Query[R], *, partial: bool = False, options: Options = DEFAULT
@@ -210,9 +225,28 @@ class MemoryManager(Protocol):
                 upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)
 
+    def _own(self, options: Options) -> Options:
+        """A call's options, with what this memory is bound to."""
+        return options
+
     def with_options(self, *, namespace: str | None = None, **options: Any) -> MemoryManager:
         """The same memory, every call made with these :class:`Options` and in this namespace."""
         return MemoryView(self, Options(**options), checked_namespace(namespace))
+
+
+class _Chunks:
+    """The writes one call is made of. They share its deadline, if it has one."""
+
+    def __init__(self, memory: MemoryManager, options: Options) -> None:
+        self._memory = memory
+        self._options = Options(atomic=False).over(options)
+        self._end = options.timeout and anyio.current_time() + options.timeout
+
+    async def write(self, ops: Sequence[Op]) -> Receipt:
+        options = self._options
+        if self._end is not None:
+            options = replace(options, timeout=max(0.0, self._end - anyio.current_time()))
+        return await self._memory.write(ops, options=options)
 
 
 def _next_size(query: Query[Any], pages: int) -> int:
@@ -261,6 +295,9 @@ class MemoryView(MemoryManager):
 
     async def health(self) -> Health:
         return await self._inner.health()
+
+    def _own(self, options: Options) -> Options:
+        return options.over(self._options)
 
     def with_options(self, *, namespace: str | None = None, **options: Any) -> MemoryManager:
         merged = Options(**options).over(self._options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 import anyio.lowlevel
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 SLICE_SECONDS: Final = 0.002
 """How long work without I/O may hold the event loop before others get their turn."""
@@ -22,6 +23,28 @@ async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
     """The items, with pauses in which the event loop can turn."""
     slice_end = time.monotonic() + SLICE_SECONDS
     for item in items:
+        yield item
+        if time.monotonic() > slice_end:
+            await anyio.lowlevel.checkpoint()
+            slice_end = time.monotonic() + SLICE_SECONDS
+
+
+async def mapped(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
+    """What `function` makes of each item, with pauses in which the event loop can turn."""
+    results: list[U] = []
+    slice_end = time.monotonic() + SLICE_SECONDS
+    for item in items:
+        results.append(function(item))
+        if time.monotonic() > slice_end:
+            await anyio.lowlevel.checkpoint()
+            slice_end = time.monotonic() + SLICE_SECONDS
+    return results
+
+
+async def sliced_stream(items: AsyncIterable[T]) -> AsyncIterator[T]:
+    """The same of items that may come without ever pausing."""
+    slice_end = time.monotonic() + SLICE_SECONDS
+    async for item in items:
         yield item
         if time.monotonic() > slice_end:
             await anyio.lowlevel.checkpoint()

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..bulk import CHUNK, partial_write
 from ..codec.document import Document, encode
 from ..codec.ids import stored_id
 from ..codec.size import checked_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
-from ..operations import Delete, Op, Patch, Put, Ref
-from ..slices import sliced
+from ..operations import Op, Patch, Put, Ref
+from ..record import Record
+from ..slices import mapped
+from ..values import is_map
 
-MAX_OPERATIONS = 400
+MAX_OPERATIONS = CHUNK
 """Operations in one commit."""
 MAX_BYTES = 3 * 1024 * 1024
 """Encoded bytes in one commit; the Firestore emulator takes messages of 4 MiB, production 10."""
+
+D = TypeVar("D")
 
 Address = tuple[str | None, str, str]
 """Namespace, collection and stored id: one document."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+@dataclass(slots=True)
+class PreparedAs(Generic[D]):
     """An operation with its address, its document (of a put, or to create by a patch) and size.
 
-    ``size`` is in wire bytes, exact only where it comes near a limit; it is never too small.
+    The document is in whatever form the store takes. ``size`` is in wire bytes, of a plain map
+    exact only where it comes near a limit; it is never too small.
     """
 
     op: Op
     address: Address
-    document: Document | None
+    document: D | None
     size: int
+
+
+Prepared: TypeAlias = PreparedAs[Document]
+"""With its document as a plain map."""
 
 
 def address_of(ref: Ref[Any]) -> Address:
@@ -42,26 +52,33 @@ def address_of(ref: Ref[Any]) -> Address:
 def prepare(op: Op) -> Prepared:
     """Raises ``InvalidRecord`` for what no store can hold."""
     address = address_of(op.ref)
-    if isinstance(op, Delete):
-        return Prepared(op, address, None, 0)
-    if isinstance(op, Patch) and op.or_create is None:
-        return Prepared(op, address, None, _patch_size(op))
-    record = op.record if isinstance(op, Put) else op.or_create
-    assert record is not None
+    record = record_of(op)
+    if record is None:
+        return Prepared(op, address, None, patch_size(op))
     document = encode(record)
     return Prepared(op, address, document, checked_size(type(record), document))
 
 
-def _patch_size(patch: Patch) -> int:
-    return fields_size({**patch.set, **patch.increment, **patch.add, **patch.remove})
+def record_of(op: Op) -> Record | None:
+    """What is put, or created by a patch."""
+    if isinstance(op, Put):
+        return op.record
+    return op.or_create if isinstance(op, Patch) else None
+
+
+def patch_size(op: Op) -> int:
+    """Wire bytes of what an operation without a document stores."""
+    if not isinstance(op, Patch):
+        return 0
+    return fields_size({**op.set, **op.increment, **op.add, **op.remove})
 
 
 async def prepare_all(ops: Iterable[Op]) -> list[Prepared]:
     """Every operation made ready, with pauses in which the event loop can turn."""
-    return [prepare(op) async for op in sliced(ops)]
+    return await mapped(prepare, ops)
 
 
-def check_atomic(prepared: Sequence[Prepared]) -> None:
+def check_atomic(prepared: Sequence[PreparedAs[Any]]) -> None:
     """Refuse what one commit cannot take, naming the bound."""
     if len(prepared) > MAX_OPERATIONS:
         raise InvalidBatch(
@@ -80,13 +97,14 @@ def check_atomic(prepared: Sequence[Prepared]) -> None:
         )
 
 
-def _exact_size(item: Prepared) -> int:
-    return item.size if item.document is None else fields_size(item.document)
+def _exact_size(item: PreparedAs[Any]) -> int:
+    # Only a plain map is measured roughly.
+    return fields_size(item.document) if is_map(item.document) else item.size
 
 
-def cut(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
+def cut(prepared: Sequence[PreparedAs[D]]) -> Iterator[list[PreparedAs[D]]]:
     """Consecutive chunks within both bounds."""
-    chunk: list[Prepared] = []
+    chunk: list[PreparedAs[D]] = []
     size = 0
     for item in prepared:
         if chunk and (len(chunk) == MAX_OPERATIONS or size + item.size > MAX_BYTES):
@@ -98,7 +116,9 @@ def cut(prepared: Sequence[Prepared]) -> Iterator[list[Prepared]]:
         yield chunk
 
 
-def chunks_for(prepared: Sequence[Prepared], *, atomic: bool | None) -> list[list[Prepared]]:
+def chunks_for(
+    prepared: Sequence[PreparedAs[D]], *, atomic: bool | None
+) -> list[list[PreparedAs[D]]]:
     """One chunk that is within bounds, or as many as it takes if `atomic` is ``False``."""
     if atomic is False:
         return list(cut(prepared))
@@ -106,26 +126,11 @@ def chunks_for(prepared: Sequence[Prepared], *, atomic: bool | None) -> list[lis
     return [list(prepared)] if prepared else []
 
 
-def predecessors(chunks: Sequence[Sequence[Prepared]]) -> list[set[int]]:
-    """For each chunk the earlier ones that must be stored first, as they touch a document of it."""
-    last: dict[Address, int] = {}
-    result: list[set[int]] = []
-    for number, chunk in enumerate(chunks):
-        result.append({last[item.address] for item in chunk if item.address in last} - {number})
-        last.update((item.address, number) for item in chunk)
-    return result
-
-
-def partial_write(
-    chunks: Sequence[Sequence[Prepared]], done: Iterable[int], cause: BaseException
+def stopped(
+    chunks: Sequence[Sequence[PreparedAs[Any]]], done: Iterable[int], cause: BaseException
 ) -> PartialWrite:
-    """What a chunked write that met `cause` has stored and what it has not."""
+    """What a write whose chunks `done` are stored has left when it met `cause`."""
     stored = set(done)
     committed = [item.op for n, chunk in enumerate(chunks) if n in stored for item in chunk]
     remaining = [item.op for n, chunk in enumerate(chunks) if n not in stored for item in chunk]
-    return PartialWrite(
-        f"{len(committed):,} of {len(committed) + len(remaining):,} operations are stored, then: "
-        f"{type(cause).__name__}; write the error's `remaining` again",
-        committed=committed,
-        remaining=remaining,
-    )
+    return partial_write(committed, remaining, cause)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from heapq import nsmallest
 from math import isnan
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from ..codec.cursor import Position, encode_cursor
 from ..codec.document import Document, decode, is_expired, key_in, patched
 from ..codec.ids import key_of_stored
 from ..codec.size import checked_size
-from ..errors import Conflict, InvalidRecord
+from ..errors import Conflict, CorruptRecord, InvalidRecord
 from ..matching import comparer, distance, position_key, value_at
 from ..operations import (
     ABSENT,
@@ -21,6 +21,7 @@ from ..operations import (
     Billed,
     Delete,
     Op,
+    Options,
     Page,
     Patch,
     Ref,
@@ -31,19 +32,23 @@ from ..operations import (
 from ..queries import Nearest, Query
 from ..record import Record
 from ..values import Vector
-from .batches import Address, Prepared
+from .batches import Address, Prepared, PreparedAs
 
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A stored document; nobody changes it in place."""
+    """A stored document; nobody changes it in place.
+
+    ``fault`` is what keeps it from being a record, where the store itself found it damaged.
+    """
 
     stored_id: str
     document: Document
     revision: Revision
     distance: float | None = None
+    fault: CorruptRecord | None = None
 
 
 _SORTED_AT_ONCE: Final = 256
@@ -138,7 +143,7 @@ def _check(expect: Any, row: Row | None, now: datetime) -> None:
         raise PreconditionFailed
 
 
-def conflict(failed: list[Prepared]) -> Conflict:
+def conflict(failed: Sequence[PreparedAs[Any]]) -> Conflict:
     refs = list(dict.fromkeys(item.op.ref for item in failed))
     return Conflict(
         f"{len(failed)} of the operations expected another state than is stored (first: "
@@ -149,8 +154,30 @@ def conflict(failed: list[Prepared]) -> Conflict:
 
 
 def stored_of(ref: Ref[R], row: Row) -> Stored[R]:
+    if row.fault is not None:
+        raise row.fault
     record = decode(ref, row.document)
     return Stored(record, row.revision, Source.PRIMARY, 0.0, row.distance)
+
+
+class Shown(Generic[R]):
+    """The rows of a page as records; where the caller asks for it, apart from those that fail."""
+
+    def __init__(self, query: Query[R], options: Options) -> None:
+        self.items: list[Stored[R]] = []
+        self.corrupt: list[CorruptRecord] = []
+        self._query = query
+        self._skip = options.corrupt == "skip"
+
+    def add(self, row: Row) -> None:
+        try:
+            self.items.append(stored_of(ref_of(self._query, row), row))
+        except CorruptRecord as error:
+            if not self._skip:
+                raise
+            # What it was raised from would keep the stored document alive.
+            error.__context__ = None
+            self.corrupt.append(error.with_traceback(None))
 
 
 def ref_of(query: Query[R], row: Row) -> Ref[R]:
@@ -179,13 +206,15 @@ def page_of(
     more: bool,
     as_of: Revision | None,
     billed: Billed,
-    items: Sequence[Stored[R]],
+    shown: Shown[R],
 ) -> Page[R]:
-    """The page of `items`, which `rows` decode to; `more` says that others follow them."""
+    """The page of what is `shown` of its `rows`; `more` says that others follow them."""
     served = (position.served if position else 0) + len(rows)
     ends = not more or not rows or (query.limit is not None and served >= query.limit)
     cursor = None if ends else encode_cursor(query, position_of(query, rows[-1], served))
-    return Page(tuple(items), cursor, as_of=as_of, billed=billed)
+    return Page(
+        tuple(shown.items), cursor, as_of=as_of, billed=billed, corrupt=tuple(shown.corrupt)
+    )
 
 
 def position_of(query: Query[Any], row: Row, served: int) -> Position:

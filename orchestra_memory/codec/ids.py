@@ -22,7 +22,7 @@ _FORBIDDEN = re.compile(r"\.\.?|__.*__|~.*|.*/.*", re.DOTALL)
 
 def stored_id(key: str) -> str:
     """The id under which a store keeps `key`; different for different keys."""
-    if _FORBIDDEN.fullmatch(key) is None:
+    if (key[0] not in "._~" and "/" not in key) or _FORBIDDEN.fullmatch(key) is None:
         return key
     escaped = "~e" + key.replace("%", "%25").replace("/", "%2F")
     if len(escaped.encode()) <= MAX_KEY_BYTES:

@@ -154,10 +154,16 @@ def _container_bound(value: Any) -> int:
 def checked_size(model: type[Record], document: dict[str, Any]) -> int:
     """Wire bytes, exact where that matters; ``InvalidRecord`` if no backend takes so many."""
     size = size_bound(document)
-    if size > MAX_INDEX_ENTRIES * 2:
+    if may_break_limits(size):
         size = fields_size(document)
         _check_size(model, document, size)
     return size
+
+
+def may_break_limits(size: int) -> bool:
+    """Whether a document of at most so many wire bytes needs a closer look."""
+    # An index entry takes no less than two bytes of the wire.
+    return size > MAX_INDEX_ENTRIES * 2
 
 
 def _check_size(model: type[Record], document: dict[str, Any], size: int) -> None:
@@ -169,10 +175,9 @@ def _check_size(model: type[Record], document: dict[str, Any], size: int) -> Non
             model=model.__name__,
             field=_largest(document),
         )
-    # An index entry takes no less than two bytes of the wire.
     if may_outgrow_root(size):
         _check_root(model, document)
-    if size > MAX_INDEX_ENTRIES * 2:
+    if may_break_limits(size):
         _check_index_entries(model, document)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
 from typing import TypedDict, Unpack
 
@@ -11,7 +11,7 @@ from ..operations import Page, Receipt
 from ..protocol import MemoryManager
 from ..values import JsonLike, JsonMap, utc_now
 from . import issued
-from .bulk import PAGE, delete_unchanged, first, put_all
+from .bulk import PAGE, delete_unchanged, first
 from .issued import Window
 
 
@@ -44,9 +44,9 @@ class AgentDataStore:
         await self._memory.put(data)
         return data
 
-    async def add_many(self, items: Iterable[AgentData]) -> Receipt:
-        """Store any number of them, in chunks. Raises ``PartialWrite`` if some chunks fail."""
-        return await put_all(self._memory, items)
+    async def add_many(self, items: Iterable[AgentData] | AsyncIterable[AgentData]) -> Receipt:
+        """Store any number of them, as ``memory.put_many`` does."""
+        return await self._memory.put_many(items)
 
     async def latest(self, agent_id: str, data_type: str | None = None) -> AgentData | None:
         """The agent's newest data, of this type if given; ``None`` if there is none.

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ..errors import Conflict, Unavailable
-from ..operations import Delete, Op, Options, Page, Put, Receipt, Ref, Stored
+from ..operations import Delete, Op, Options, Page, Ref, Stored
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record
-from ..slices import sliced
 
 R = TypeVar("R", bound=Record)
 
 PAGE = 200
 """Records deleted by one write."""
-
-
-async def put_all(memory: MemoryManager, records: Iterable[Record]) -> Receipt:
-    """Store any number of records, in chunks. Raises ``PartialWrite`` if some chunks fail."""
-    ops = [Put(record) async for record in sliced(records)]
-    return await memory.write(ops, options=Options(atomic=False))
 
 
 async def delete_all(memory: MemoryManager, query: Query[Any]) -> int:
@@ -70,17 +63,23 @@ def without(ops: Sequence[Op], conflict: Conflict) -> list[Op]:
 
 
 async def _page(memory: MemoryManager, query: Query[R]) -> Sequence[Stored[R]]:
-    # Past the cache: what is about to be deleted must be what is stored.
-    page = await memory.find(query, options=Options(cache="bypass"))
+    # Past the cache: what is about to be deleted must be what is stored,
+    # and nothing that matches may be left out.
+    page = await memory.find(query, options=Options(cache="bypass", corrupt="raise"))
     if not page.items:
         check_complete(page, query)
     return page.items
 
 
 def first(page: Page[R], query: Query[R]) -> R | None:
-    """The first record of a page; ``Unavailable`` if there is none to be seen in an outage."""
+    """The first record of a page, or the error that hides it.
+
+    That is ``Unavailable`` in an outage, and ``CorruptRecord`` for what was left out.
+    """
     if page.items:
         return page.items[0].record
+    if page.corrupt:
+        raise page.corrupt[0]
     check_complete(page, query)
     return None
 

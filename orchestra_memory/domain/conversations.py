@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import TypedDict, Unpack
@@ -12,10 +12,10 @@ from ..models import MemoryItem, UserSession
 from ..operations import Count, Page, Receipt
 from ..protocol import MemoryManager
 from ..queries import Metric
-from ..slices import sliced
+from ..slices import mapped
 from ..values import Embedding, JsonMap, utc_now
 from . import issued
-from .bulk import PAGE, delete_all, delete_unchanged, first, put_all
+from .bulk import PAGE, delete_all, delete_unchanged, first
 from .issued import ItemFilters, Window
 
 
@@ -63,14 +63,21 @@ class Conversations:
         await self._memory.put(item)
         return item
 
-    async def add_many(self, items: Iterable[MemoryItem]) -> Receipt:
-        """Store any number of items, in chunks; the receipt's revisions follow the items.
+    async def add_many(self, items: Iterable[MemoryItem] | AsyncIterable[MemoryItem]) -> Receipt:
+        """Store any number of items, as ``memory.put_many`` does.
 
-        Nothing is written if one of them does not fit. Raises ``PartialWrite`` if some chunks fail;
-        writing its ``remaining`` again, or all of it, is safe.
+        Nothing is written if one item of a list does not fit; of an iterator, what came before may
+        be. Raises ``PartialWrite`` if some chunks fail; writing its ``remaining`` again, or all of
+        it, is safe.
         """
-        prepared = [self._prepared(item) async for item in sliced(items)]
-        return await put_all(self._memory, prepared)
+        prepared: Iterable[MemoryItem] | AsyncIterable[MemoryItem]
+        if isinstance(items, AsyncIterable):
+            prepared = (self._prepared(item) async for item in items)
+        elif isinstance(items, Collection):
+            prepared = await mapped(self._prepared, items)
+        else:
+            prepared = map(self._prepared, items)
+        return await self._memory.put_many(prepared)
 
     async def history(
         self,

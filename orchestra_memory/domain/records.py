@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
 from typing import TypedDict, Unpack
 
@@ -11,7 +11,6 @@ from ..operations import Page, Receipt
 from ..protocol import MemoryManager
 from ..values import JsonLike, JsonMap
 from . import issued
-from .bulk import put_all
 from .issued import Window
 
 
@@ -43,9 +42,11 @@ class Records:
         await self._memory.put(record)
         return record
 
-    async def save_many(self, records: Iterable[MemoryRecord]) -> Receipt:
-        """Store any number of them, in chunks. Raises ``PartialWrite`` if some chunks fail."""
-        return await put_all(self._memory, records)
+    async def save_many(
+        self, records: Iterable[MemoryRecord] | AsyncIterable[MemoryRecord]
+    ) -> Receipt:
+        """Store any number of them, as ``memory.put_many`` does."""
+        return await self._memory.put_many(records)
 
     async def get(self, record_id: str) -> MemoryRecord | None:
         """The record with this id, ``None`` if there is none."""

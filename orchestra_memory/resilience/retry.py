@@ -25,10 +25,15 @@ BUDGET_LIMIT: Final = 10.0
 class RetryBudget:
     """Retries are paid from what calls have earned, so that retries never become the load."""
 
-    tokens: float = BUDGET_LIMIT
+    limit: float = BUDGET_LIMIT
+    tokens: float = field(init=False)
 
-    def earn(self) -> None:
-        self.tokens = min(BUDGET_LIMIT, self.tokens + BUDGET_RATIO)
+    def __post_init__(self) -> None:
+        self.tokens = self.limit
+
+    def earn(self, work: float = 1) -> None:
+        """Note that `work` was done: so many calls, or as much as so many calls."""
+        self.tokens = min(self.limit, self.tokens + BUDGET_RATIO * work)
 
     def spend(self) -> bool:
         """Whether a retry can be afforded; it is paid for if so."""
@@ -75,23 +80,43 @@ def is_safe(error: Exception, *, repeatable: bool) -> bool:
     return isinstance(error, Unavailable) and (repeatable or not error.ambiguous)
 
 
+class Attempts:
+    """The attempts at one call, each made after the failure of the one before."""
+
+    def __init__(self, policy: Retries, deadline: Deadline, *, repeatable: bool) -> None:
+        self._policy = policy
+        self._deadline = deadline
+        self._repeatable = repeatable
+        self._attempt = 1
+        policy.budget.earn()
+
+    def progressed(self, work: int) -> None:
+        """An attempt did as much as so many calls before it failed: count from there on."""
+        if work:
+            self._attempt = 1
+            self._policy.budget.earn(work)
+
+    async def pause(self, error: Exception) -> None:
+        """Wait until the next attempt may be made; raises `error` if none may."""
+        seconds = self._policy.pause_after(self._attempt)
+        if (
+            self._attempt >= self._policy.attempts
+            or not is_safe(error, repeatable=self._repeatable)
+            or not self._deadline.allows(seconds)
+            or not self._policy.budget.spend()
+        ):
+            raise error
+        self._attempt += 1
+        await anyio.sleep(seconds)
+
+
 async def retried(
     call: Callable[[], Awaitable[T]], *, policy: Retries, deadline: Deadline, repeatable: bool
 ) -> T:
     """The answer of `call`, made again after failures that are safe to repeat."""
-    policy.budget.earn()
-    attempt = 1
+    attempts = Attempts(policy, deadline, repeatable=repeatable)
     while True:
         try:
             return await call()
         except (Unavailable, Overloaded) as error:
-            pause = policy.pause_after(attempt)
-            if (
-                attempt >= policy.attempts
-                or not is_safe(error, repeatable=repeatable)
-                or not deadline.allows(pause)
-                or not policy.budget.spend()
-            ):
-                raise
-        attempt += 1
-        await anyio.sleep(pause)
+            await attempts.pause(error)

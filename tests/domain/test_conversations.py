@@ -65,12 +65,22 @@ async def test_fields_that_do_not_fit_are_named():
 
 async def test_many_are_added_at_once_with_their_hashes(memory, conversations):
     items = [said(n) for n in range(450)]
-    receipt = await conversations.add_many(iter(items))
+    receipt = await conversations.add_many(items)
     assert len(receipt.revisions) == 450
     assert None not in receipt.revisions
     stored = await memory.get(MemoryItem, "ann-449")
     assert stored is not None
     assert stored.content_hash == sha256(b"line 449").hexdigest()
+    assert await conversations.count("ann") == 450
+
+
+async def test_items_are_taken_from_iterators_as_they_come(memory, conversations):
+    async def saying():
+        for n in range(450):
+            yield said(n)
+
+    await conversations.add_many(said(n) for n in range(5))
+    await conversations.add_many(saying())
     assert await conversations.count("ann") == 450
 
 

@@ -2,56 +2,124 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
+import anyio
+
+from ...bulk import write_chunks
 from ...codec.document import is_expired
 from ...codec.firestore.decode import decode_micros
-from ...codec.firestore.messages import CommitRequest
+from ...errors import InvalidBatch, OrchestraMemoryError
 from ...operations import Billed, Delete, Op, Options, Receipt
 from ...record import EXPIRATION
+from ...resilience.concurrency import Concurrency
 from ...resilience.deadline import Deadline
-from ...resilience.retry import Retries, may_repeat, retried
-from ...slices import sliced
-from ..batches import Address, Prepared, chunks_for, prepare_all
-from ..chunked import commit_chunks
+from ...resilience.ramp import Ramp
+from ...resilience.retry import Retries, RetryBudget, may_repeat, retried
+from ...slices import mapped
+from ..batches import MAX_OPERATIONS, Address, check_atomic, cut, stopped
 from ..rows import PreconditionFailed, conflict
 from .calls import Calls
+from .errors import TooBig
 from .names import Names
 from .read import whole_rows
-from .write import Seen, Step, add_writes, conditional, contradictions, failed, plan
+from .write import (
+    Item,
+    Seen,
+    Step,
+    Writes,
+    conditional,
+    contradictions,
+    failed,
+    plan,
+    prepare,
+)
 
-CHUNKS_IN_FLIGHT: Final = 4
-"""Commits under way at once for one bulk write; more gave nothing on one channel."""
+Chunk = Sequence[Item]
+
 ATTEMPTS: Final = 5
 """Commits tried while the state that preconditions met keeps changing."""
+BULK_ATTEMPTS: Final = 8
+"""Commits of one chunk while Firestore refuses more load, which meanwhile becomes less."""
+BULK_PAUSE: Final = 0.1
+"""Seconds that the first pause between them lasts at most."""
 
 
 class Commits:
     """The writing half of a :class:`FirestoreMemory`."""
 
-    def __init__(self, calls: Calls, names: Names) -> None:
+    def __init__(self, calls: Calls, names: Names, ramp: Ramp | None) -> None:
         self._calls = calls
         self._names = names
-        self._retries = Retries()
+        self._ramp = ramp
+        self._retries = Retries(BULK_ATTEMPTS, BULK_PAUSE, RetryBudget(limit=BULK_ATTEMPTS * 8))
+        self._concurrency = Concurrency()
+        self._encoding = anyio.Lock()
 
     async def write(self, ops: Sequence[Op], options: Options) -> Receipt:
         deadline = Deadline.after(options.timeout)
-        chunks = chunks_for(await prepare_all(ops), atomic=options.atomic)
-        if len(chunks) == 1:
-            return await self._commit(chunks[0], deadline)
+        if options.atomic is False:
+            write = partial(self._write_some, deadline)
+            return await (write(ops) if len(ops) <= MAX_OPERATIONS else write_chunks(ops, write))
+        prepared = await mapped(prepare, ops)
+        check_atomic(prepared)
+        if not prepared:
+            return Receipt((), None)
+        try:
+            return await self._commit(prepared, deadline)
+        except TooBig as error:
+            raise _too_big(prepared) from error
 
-        async def commit(chunk: Sequence[Prepared]) -> Receipt:
+    async def _write_some(self, deadline: Deadline, ops: Sequence[Op]) -> Receipt:
+        """Operations that may take several commits, being large, but mostly take one."""
+        # One chunk is encoded at a time, so that the first is under way while others follow.
+        async with self._encoding:
+            prepared = await mapped(prepare, ops)
+        chunks = list(cut(prepared))
+        receipts: list[Receipt] = []
+        try:
+            for chunk in chunks:
+                receipts.append(await self._commit_in_turn(chunk, deadline))
+        except OrchestraMemoryError as error:
+            if len(chunks) == 1:
+                raise
+            raise stopped(chunks, range(len(receipts)), error) from error
+        return together(receipts)
+
+    async def _commit_in_turn(self, chunk: Chunk, deadline: Deadline) -> Receipt:
+        if self._ramp is not None:
+            await anyio.sleep(self._ramp.pause(len(chunk), time.monotonic()))
+
+        async def attempt() -> Receipt:
+            async with self._concurrency.slot(telling=2 * len(chunk) > MAX_OPERATIONS):
+                return await self._commit(chunk, deadline)
+
+        try:
             return await retried(
-                lambda: self._commit(chunk, deadline),
+                attempt,
                 policy=self._retries,
                 deadline=deadline,
                 repeatable=may_repeat(item.op for item in chunk),
             )
+        except TooBig as error:
+            if len(chunk) == 1:
+                raise _too_big(chunk) from error
+        return await self._commit_halves(chunk, deadline)
 
-        return together(await commit_chunks(chunks, commit, in_flight=CHUNKS_IN_FLIGHT))
+    async def _commit_halves(self, chunk: Chunk, deadline: Deadline) -> Receipt:
+        """Firestore counts index entries too, of which only it knows the number."""
+        middle = len(chunk) // 2
+        halves = chunk[:middle], chunk[middle:]
+        first = await self._commit_in_turn(halves[0], deadline)
+        try:
+            return together([first, await self._commit_in_turn(halves[1], deadline)])
+        except OrchestraMemoryError as error:
+            raise stopped(halves, [0], error) from error
 
-    async def _commit(self, chunk: Sequence[Prepared], deadline: Deadline) -> Receipt:
+    async def _commit(self, chunk: Chunk, deadline: Deadline) -> Receipt:
         """One commit. What its preconditions met is read only when they did not hold."""
         impossible = contradictions(chunk)
         seen: dict[Address, Seen] = {}
@@ -68,22 +136,17 @@ class Commits:
         raise conflict(conditional(chunk))
 
     async def _send(self, steps: Sequence[Step], deadline: Deadline) -> Receipt:
-        request = CommitRequest()
-        places = [
-            add_writes(request.writes, step, self._names.document(step.item.address))
-            async for step in sliced(steps)
-        ]
-        response = await self._calls.commit(request, deadline)
-        results = response.write_results
+        writes = Writes()
+        places = [writes.add(step, self._names.document(step.item.address)) for step in steps]
+        response = await self._calls.commit(writes.messages, deadline)
+        times = [decode_micros(result.update_time) for result in response.write_results]
         revisions = tuple(
-            None if isinstance(step.item.op, Delete) else decode_micros(results[place].update_time)
+            None if isinstance(step.item.op, Delete) else times[place]
             for step, place in zip(steps, places, strict=True)
         )
-        deletes = sum(1 for write in request.writes if write.HasField("delete"))
-        billed = Billed(writes=len(request.writes) - deletes, deletes=deletes)
-        return Receipt(revisions, decode_micros(response.commit_time), billed=billed)
+        return Receipt(revisions, decode_micros(response.commit_time), billed=writes.billed)
 
-    async def _look(self, items: Sequence[Prepared], deadline: Deadline) -> dict[Address, Seen]:
+    async def _look(self, items: Chunk, deadline: Deadline) -> dict[Address, Seen]:
         """Presence, revision and expiry of what these operations are about."""
         addresses = {self._names.document(item.address): item.address for item in items}
         documents = await self._calls.get(addresses, deadline, fields=[EXPIRATION])
@@ -96,9 +159,17 @@ class Commits:
 
 
 def together(receipts: Sequence[Receipt]) -> Receipt:
-    """One receipt for the chunks of a write."""
+    """One receipt for the commits of a write."""
     return Receipt(
         tuple(revision for receipt in receipts for revision in receipt.revisions),
         max((receipt.version or 0 for receipt in receipts), default=None),
         billed=sum((receipt.billed for receipt in receipts), Billed()),
+    )
+
+
+def _too_big(chunk: Chunk) -> InvalidBatch:
+    return InvalidBatch(
+        f"Firestore finds {len(chunk):,} operations too big for one transaction, as it counts "
+        "their index entries; write fewer at once, or declare fields unindexed",
+        bound="index entries",
     )

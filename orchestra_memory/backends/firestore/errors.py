@@ -27,7 +27,12 @@ from .query import index_for
 _LINK = re.compile(r"https://console\S+")
 _WRONG_VERSION = ("base version", "stored version")
 _NOT_CONNECTED = ("failed to connect", "Connection refused", "DNS resolution failed")
+_TOO_BIG = ("Transaction too big", "message larger than max", "exceeds maximum size")
 _WRITES = frozenset({"write"})
+
+
+class TooBig(StorageError):
+    """A commit is more than Firestore takes in one transaction; nothing of it was applied."""
 
 
 @contextmanager
@@ -48,6 +53,8 @@ def translate(error: Exception, operation: str, query: Any) -> Exception:
         return _credential_error(error, operation)
     if operation in _WRITES and _is_precondition(error):
         return PreconditionFailed()
+    if operation in _WRITES and any(text in str(error) for text in _TOO_BIG):
+        return TooBig("Firestore finds the transaction too big", operation=operation)
     if query is not None and isinstance(error, google.FailedPrecondition):
         return _index_missing(error, query)
     if isinstance(error, google.NotFound) and "database" in str(error):

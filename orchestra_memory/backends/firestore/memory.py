@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ...codec.cursor import Position, decode_cursor
 from ...codec.document import is_expired
@@ -29,11 +29,12 @@ from ...protocol import MemoryManager
 from ...queries import MAX_NEIGHBOURS, Query
 from ...record import EXPIRATION, Record
 from ...resilience.deadline import Deadline
+from ...resilience.ramp import Ramp
 from ...slices import sliced
 from ...values import utc_now
 from ..batches import address_of
-from ..rows import Row, page_of, position_of, ref_of, room, stored_of
-from .calls import Calls
+from ..rows import Row, Shown, page_of, position_of, room, stored_of
+from .calls import Calls, Documents
 from .commits import Commits
 from .names import Names
 from .query import (
@@ -52,21 +53,30 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 
+FOR_A_CACHE: Final = ("use", "refresh")
+"""Modes of ``Options.cache`` whose answers are kept; absence is kept only with its time."""
+
 
 class FirestoreMemory(MemoryManager):
     """Keeps records in Firestore.
 
     `client` is a ready ``google.cloud.firestore.AsyncClient``; it is never closed here.
     ``collections`` renames collections: ``{"memory_items": "chat_items"}``. Chunks of a bulk write
-    are tried again where that is safe; for single calls :class:`GuardedMemory` does so.
+    are tried again where that is safe; for single calls :class:`GuardedMemory` does so. ``ramp``
+    holds bulk writes to 500 operations a second at first and half as many more every five minutes,
+    as Firestore asks of traffic to collections that are new.
     """
 
     def __init__(
-        self, client: AsyncClient, *, collections: Mapping[str, str] | None = None
+        self,
+        client: AsyncClient,
+        *,
+        collections: Mapping[str, str] | None = None,
+        ramp: bool = False,
     ) -> None:
         self._calls = Calls(client)
         self._names = Names(self._calls.database, collections or {})
-        self._commits = Commits(self._calls, self._names)
+        self._commits = Commits(self._calls, self._names, Ramp() if ramp else None)
 
     def __repr__(self) -> str:
         return f"<FirestoreMemory {self._calls.database}>"
@@ -75,7 +85,7 @@ class FirestoreMemory(MemoryManager):
         now = utc_now()
         deadline = Deadline.after(options.timeout)
         names = [self._names.document(address_of(ref)) for ref in refs]
-        documents = await self._calls.get(names, deadline)
+        documents = await self._documents(names, options, deadline)
         rows = await whole_rows(self._calls, documents, deadline)
         items = [
             None
@@ -91,13 +101,16 @@ class FirestoreMemory(MemoryManager):
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
         deadline = Deadline.after(options.timeout)
         if query.nearest is not None:
-            return await self._find_nearest(query, deadline)
+            return await self._find_nearest(query, options, deadline)
         position = decode_cursor(query)
         size = room(query, position)
         rows, as_of, read = await self._filled(query, position, size + 1, deadline)
-        more, shown, billed = len(rows) > size, rows[:size], Billed(reads=max(1, read))
-        items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]
-        return page_of(query, position, shown, more=more, as_of=as_of, billed=billed, items=items)
+        more, billed, shown = len(rows) > size, Billed(reads=max(1, read)), Shown(query, options)
+        async for row in sliced(rows[:size]):
+            shown.add(row)
+        return page_of(
+            query, position, rows[:size], more=more, as_of=as_of, billed=billed, shown=shown
+        )
 
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
@@ -122,6 +135,11 @@ class FirestoreMemory(MemoryManager):
         detail = self._calls.database
         return Health("firestore", Status.OK, detail, time.perf_counter() - started)
 
+    async def _documents(self, names: list[str], options: Options, deadline: Deadline) -> Documents:
+        if len(names) == 1 and options.cache not in FOR_A_CACHE:
+            return await self._calls.get_one(names[0], deadline)
+        return await self._calls.get(names, deadline)
+
     async def _filled(
         self, query: Query[Any], position: Position | None, wanted: int, deadline: Deadline
     ) -> tuple[list[Row], Revision | None, int]:
@@ -132,21 +150,30 @@ class FirestoreMemory(MemoryManager):
             structured(query, self._names.collection(query)),
             self._names.parent(query.namespace),
         )
+        if position is not None:
+            self._start_after(message, query, position)
+
+        def behind(message: Any, row: Row) -> None:
+            self._start_after(message, query, position_of(query, row, 0))
+
         while True:
-            if position is not None:
-                address = (query.namespace, query.spec.collection, position.stored_id)
-                start_after(message, position, self._names.document(address))
             asked = wanted - len(living)
             message.limit.value = asked
-            documents = await self._calls.query(parent, message, deadline, as_of=as_of)
+            documents = await self._calls.query(
+                parent, message, deadline, as_of=as_of, behind=behind
+            )
             rows = list((await whole_rows(self._calls, documents, deadline)).values())
             as_of, read = documents.as_of, read + len(rows)
             living += [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
             if len(rows) < asked or len(living) >= wanted:
                 return living, as_of, read
-            position = position_of(query, rows[-1], 0)
+            behind(message, rows[-1])
 
-    async def _find_nearest(self, query: Query[R], deadline: Deadline) -> Page[R]:
+    def _start_after(self, message: Any, query: Query[Any], position: Position) -> None:
+        address = (query.namespace, query.spec.collection, position.stored_id)
+        start_after(message, position, self._names.document(address))
+
+    async def _find_nearest(self, query: Query[R], options: Options, deadline: Deadline) -> Page[R]:
         now, size = utc_now(), room(query, None)
         asked = size
         while True:
@@ -160,9 +187,16 @@ class FirestoreMemory(MemoryManager):
             if len(living) >= size or len(rows) < asked or asked == MAX_NEIGHBOURS:
                 break
             asked = min(MAX_NEIGHBOURS, asked * 2)
-        billed, as_of, shown = Billed(reads=max(1, len(rows))), documents.as_of, living[:size]
-        items = [stored_of(ref_of(query, row), row) async for row in sliced(shown)]
-        return page_of(query, None, shown, more=False, as_of=as_of, billed=billed, items=items)
+        billed, as_of, shown = (
+            Billed(reads=max(1, len(rows))),
+            documents.as_of,
+            Shown(query, options),
+        )
+        async for row in sliced(living[:size]):
+            shown.add(row)
+        return page_of(
+            query, None, living[:size], more=False, as_of=as_of, billed=billed, shown=shown
+        )
 
 
 _Sent = tuple[str, Any]

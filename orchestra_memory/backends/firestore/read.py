@@ -24,16 +24,24 @@ async def whole_rows(calls: Calls, found: Documents, deadline: Deadline) -> dict
     parts = (await calls.get(names, deadline, as_of=found.as_of)).rows
     for name, wanted in torn.items():
         rows[name] = _whole(name, rows[name], [parts.get(part) for part in wanted])
+        if rows[name].fault is not None and found.as_of is None:
+            # The root may have changed before its parts were read: again, as of one time.
+            return await whole_rows(calls, await calls.get(rows, deadline), deadline)
     return rows
 
 
 def _whole(name: str, root: Row, parts: list[Row | None]) -> Row:
     document = joined(root.document, [part.document if part else None for part in parts])
     if document is None:
-        raise CorruptRecord(
-            "a part of a large record is missing; it was removed by other means than this library",
-            key=root.stored_id,
-            collection=name.split("/")[-2],
-            fields=(PARTS,),
-        )
+        return replace(root, fault=_lacks_parts(root.stored_id, collection=name.split("/")[-2]))
     return replace(root, document=document)
+
+
+def _lacks_parts(key: str, collection: str) -> CorruptRecord:
+    return CorruptRecord(
+        f"{collection}/{key}: a part of a large record is missing; it was removed by other means "
+        "than this library",
+        key=key,
+        collection=collection,
+        fields=(PARTS,),
+    )

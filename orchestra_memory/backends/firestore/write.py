@@ -4,15 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from ...codec.document import Document, patched, unset_values
-from ...codec.firestore.encode import document_bytes, encode_time, encode_value
-from ...codec.firestore.messages import Value
-from ...operations import ABSENT, PRESENT, Delete, Expect, Patch, Presence
-from ..batches import Address, Prepared
+from ...codec.document import Document, encode, patched, unset_values
+from ...codec.firestore.encode import (
+    delimited,
+    document_bytes,
+    encode_time,
+    encode_value,
+    record_bytes,
+)
+from ...codec.firestore.messages import Precondition, Value, Write
+from ...codec.size import checked_size, may_break_limits
+from ...operations import ABSENT, PRESENT, Billed, Delete, Expect, Op, Patch, Presence
+from ...record import Record
+from ..batches import Address, PreparedAs, address_of, patch_size, record_of
 from .parts import PART_IDS, may_have_parts, part_name, split
 from .query import field_path
+
+Body: TypeAlias = tuple[bytes, ...]
+"""The fields of a document, encoded, and those of its parts if it is large."""
+Item: TypeAlias = PreparedAs[Body]
+
+
+def prepare(op: Op) -> Item:
+    """An operation with its record encoded. Raises ``InvalidRecord`` for what cannot be stored."""
+    address = address_of(op.ref)
+    record = record_of(op)
+    if record is None:
+        return PreparedAs(op, address, None, patch_size(op))
+    body = _body(record)
+    return PreparedAs(op, address, body, len(body[0]) if len(body) == 1 else sum(map(len, body)))
+
+
+def _body(record: Record) -> Body:
+    fields = record_bytes(record)
+    if may_break_limits(len(fields)):
+        return _body_of_document(type(record), encode(record))
+    return (fields,)
+
+
+def _body_of_document(model: type[Record], document: Document) -> Body:
+    root, parts = split(model, document, checked_size(model, document))
+    return tuple(map(document_bytes, (root, *parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +57,16 @@ class Seen:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """One operation as it is sent: what it needs of the stored document, and what it stores."""
 
-    item: Prepared
+    item: Item
     expect: Expect
-    document: Document | None
+    body: Body | None
 
 
-def plan(chunk: Sequence[Prepared], seen: Mapping[Address, Seen]) -> list[Step]:
+def plan(chunk: Sequence[Item], seen: Mapping[Address, Seen]) -> list[Step]:
     """How each operation is sent, given what is known of some documents.
 
     Only the first operation on a document meets the store's state; later ones meet what the first
@@ -48,14 +82,14 @@ def plan(chunk: Sequence[Prepared], seen: Mapping[Address, Seen]) -> list[Step]:
     return steps
 
 
-def _leaves(item: Prepared) -> Presence:
+def _leaves(item: Item) -> Presence:
     return ABSENT if isinstance(item.op, Delete) else PRESENT
 
 
-def contradictions(chunk: Sequence[Prepared]) -> list[Prepared]:
+def contradictions(chunk: Sequence[Item]) -> list[Item]:
     """Operations that cannot follow the one before them on the same document."""
     left: dict[Address, Presence] = {}
-    found: list[Prepared] = []
+    found: list[Item] = []
     for item in chunk:
         before = left.get(item.address)
         creates = isinstance(item.op, Patch) and item.op.or_create is not None
@@ -66,30 +100,34 @@ def contradictions(chunk: Sequence[Prepared]) -> list[Prepared]:
     return found
 
 
-def _first(item: Prepared, seen: Seen | None) -> Step:
+def _first(item: Item, seen: Seen | None) -> Step:
     op = item.op
-    if isinstance(op, Patch) and op.or_create is not None and item.document is not None:
+    if isinstance(op, Patch) and op.or_create is not None:
         if seen is not None and seen.revision is None:
-            return Step(item, ABSENT, patched(item.document, op))
+            return Step(item, ABSENT, _created(op, op.or_create))
         return Step(item, op.expect, None)
     if op.expect is ABSENT and seen is not None and seen.expired:
         return Step(item, seen.revision, item.document)
     return Step(item, op.expect, None if isinstance(op, Patch) else item.document)
 
 
-def _later(item: Prepared, left: Presence) -> Step:
+def _created(patch: Patch, record: Record) -> Body:
+    return _body_of_document(type(record), patched(encode(record), patch))
+
+
+def _later(item: Item, left: Presence) -> Step:
     op = item.op
-    if isinstance(op, Patch) and left is ABSENT and item.document is not None:
-        return Step(item, None, patched(item.document, op))
+    if isinstance(op, Patch) and left is ABSENT and op.or_create is not None:
+        return Step(item, None, _created(op, op.or_create))
     return Step(item, None, None if isinstance(op, Patch) else item.document)
 
 
-def failed(chunk: Sequence[Prepared], seen: Mapping[Address, Seen]) -> list[Prepared]:
+def failed(chunk: Sequence[Item], seen: Mapping[Address, Seen]) -> list[Item]:
     """The operations whose precondition does not hold for what was seen."""
     return [item for item in chunk if not _holds(item, seen.get(item.address))]
 
 
-def _holds(item: Prepared, seen: Seen | None) -> bool:
+def _holds(item: Item, seen: Seen | None) -> bool:
     expect = item.op.expect
     if seen is None or expect is None:
         return True
@@ -102,51 +140,69 @@ def _holds(item: Prepared, seen: Seen | None) -> bool:
     return seen.revision == expect
 
 
-def conditional(chunk: Sequence[Prepared]) -> list[Prepared]:
+def conditional(chunk: Sequence[Item]) -> list[Item]:
     """The first operation on each document, where it depends on the store's state."""
-    first: dict[Address, Prepared] = {}
+    first: dict[Address, Item] = {}
     for item in chunk:
         first.setdefault(item.address, item)
     return [item for item in first.values() if item.op.expect is not None]
 
 
-def add_writes(writes: Any, step: Step, name: str) -> int:
-    """Append the messages of one step; returns the place of the one that tells the revision."""
-    place = len(writes)
-    op = step.item.op
-    if isinstance(op, Delete):
-        _add_delete(writes, step, name)
-    elif step.document is None and isinstance(op, Patch):
-        _add_patch(writes.add(), op, name)
-        _require(writes[place], step.expect)
+class Writes:
+    """The ``Write`` messages of one commit, in their order and in their bytes."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self._deletes = 0
+
+    @property
+    def billed(self) -> Billed:
+        return Billed(writes=len(self.messages) - self._deletes, deletes=self._deletes)
+
+    def add(self, step: Step, name: str) -> int:
+        """Append one step's; returns the place of the one that tells the revision."""
+        place, op = len(self.messages), step.item.op
+        if isinstance(op, Delete):
+            self._delete(step, name)
+        elif step.body is not None:
+            self._put(step.body, step.expect, name)
+        elif isinstance(op, Patch):
+            self.messages.append(_patch(op, name, step.expect))
+        return place
+
+    def _put(self, body: Body, expect: Expect, name: str) -> None:
+        self.messages.append(_update(name, body[0]) + _precondition(expect))
+        for number, part in enumerate(body[1:]):
+            self.messages.append(_update(part_name(name, number), part))
+
+    def _delete(self, step: Step, name: str) -> None:
+        parts = PART_IDS if may_have_parts(step.item.op.ref.model) else ()
+        self.messages.append(Write(delete=name).SerializeToString() + _precondition(step.expect))
+        self.messages += [
+            Write(delete=part_name(name, number)).SerializeToString() for number in parts
+        ]
+        self._deletes += 1 + len(parts)
+
+
+def _update(name: str, fields: bytes) -> bytes:
+    """A ``Write`` that stores a document; most are just this."""
+    return delimited(b"\x0a", delimited(b"\x0a", name.encode()) + fields)
+
+
+def _precondition(expect: Expect) -> bytes:
+    """What a ``Write`` requires, to be appended to its bytes."""
+    if expect is None:
+        return b""
+    required = Precondition()
+    if isinstance(expect, Presence):
+        required.exists = expect is PRESENT
     else:
-        _add_put(writes, step, name)
-    return place
+        encode_time(required.update_time, expect)
+    return delimited(b"\x22", required.SerializeToString())
 
 
-def _add_put(writes: Any, step: Step, name: str) -> None:
-    item, document = step.item, step.document or {}
-    root, parts = split(item.op.ref.model, document, item.size)
-    write = writes.add()
-    write.update.name = name
-    write.update.MergeFromString(document_bytes(root))
-    _require(write, step.expect)
-    for number, part in enumerate(parts):
-        write = writes.add()
-        write.update.name = part_name(name, number)
-        write.update.MergeFromString(document_bytes(part))
-
-
-def _add_delete(writes: Any, step: Step, name: str) -> None:
-    write = writes.add()
-    write.delete = name
-    _require(write, step.expect)
-    if may_have_parts(step.item.op.ref.model):
-        for number in PART_IDS:
-            writes.add().delete = part_name(name, number)
-
-
-def _add_patch(write: Any, patch: Patch, name: str) -> None:
+def _patch(patch: Patch, name: str, expect: Expect) -> bytes:
+    write = Write()
     write.update.name = name
     write.update_mask.SetInParent()
     values = {**patch.set, **unset_values(patch)}
@@ -163,6 +219,8 @@ def _add_patch(write: Any, patch: Patch, name: str) -> None:
         _fill_array(_transform(write, path).append_missing_elements, items)
     for path, items in patch.remove.items():
         _fill_array(_transform(write, path).remove_all_from_array, items)
+    message: bytes = write.SerializeToString()
+    return message + _precondition(expect)
 
 
 def _set_at(document: Document, path: str, value: Any) -> None:
@@ -182,12 +240,3 @@ def _fill_array(array: Any, items: Sequence[Any]) -> None:
     holder = Value()
     encode_value(holder, list(items))
     array.CopyFrom(holder.array_value)
-
-
-def _require(write: Any, expect: Expect) -> None:
-    if expect is None:
-        return
-    if isinstance(expect, Presence):
-        write.current_document.exists = expect is PRESENT
-    else:
-        encode_time(write.current_document.update_time, expect)

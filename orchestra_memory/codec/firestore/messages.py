@@ -5,9 +5,12 @@ The wrappers have no types; what is built from them is ``Any`` from here on, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from google.cloud.firestore_v1 import types
+
+from .encode import delimited
 
 wrappers: Final = cast("Any", types)
 """The public proto-plus types: ``.pb()`` is the message class, ``.wrap`` and ``.pb(x)`` convert."""
@@ -15,9 +18,39 @@ wrappers: Final = cast("Any", types)
 Value: Final[Any] = wrappers.Value.pb()
 MapValue: Final[Any] = wrappers.MapValue.pb()
 Write: Final[Any] = wrappers.Write.pb()
+Precondition: Final[Any] = wrappers.Precondition.pb()
 CommitRequest: Final[Any] = wrappers.CommitRequest.pb()
+GetRequest: Final[Any] = wrappers.GetDocumentRequest.pb()
 BatchGetRequest: Final[Any] = wrappers.BatchGetDocumentsRequest.pb()
 QueryRequest: Final[Any] = wrappers.RunQueryRequest.pb()
 AggregationRequest: Final[Any] = wrappers.RunAggregationQueryRequest.pb()
 StructuredQuery: Final[Any] = wrappers.StructuredQuery.pb()
 AggregationQuery: Final[Any] = wrappers.StructuredAggregationQuery.pb()
+
+
+class _EncodedCommit:
+    """A ``CommitRequest`` in its bytes, parsed only if something asks for its writes.
+
+    What sends it wants its bytes, and what routes it wants the name of the database. Interceptors
+    and logging see the whole message.
+    """
+
+    def __init__(self, database: str, data: bytes) -> None:
+        self._named = CommitRequest(database=database)
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:
+        # None of its fields but the writes has a presence, so this one can tell of the others.
+        told_by_name = name in {"database", "HasField"}
+        message = self._named if told_by_name else CommitRequest.FromString(self._data)
+        return getattr(message, name)
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 -- the name protobuf gives it
+        return self._data
+
+
+def commit_request(database: str, writes: Sequence[bytes]) -> Any:
+    """A ``CommitRequest`` as Google's client takes it, of ``Write`` messages in their bytes."""
+    pieces = [delimited(b"\x0a", database.encode())]
+    pieces += [delimited(b"\x12", write) for write in writes]
+    return wrappers.CommitRequest.wrap(_EncodedCommit(database, b"".join(pieces)))

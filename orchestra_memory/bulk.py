@@ -1,0 +1,324 @@
+"""Any number of operations, written chunk by chunk in memory that does not grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, Generic, NoReturn, Protocol, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from .errors import PartialWrite
+from .operations import Billed, Durability, Invalidation, Op, Receipt
+from .slices import sliced_stream
+
+T = TypeVar("T")
+
+CHUNK: Final = 400
+"""Operations written at once, the most that one commit takes."""
+CHUNKS_IN_FLIGHT: Final = 8
+"""Chunks under way at once: enough to keep one core encoding while others wait for the network."""
+LINGER: Final = 0.25
+"""Seconds for which records of a slow source wait for a chunk to fill."""
+
+Write = Callable[[Sequence[Op]], Awaitable[Receipt]]
+
+
+async def write_many(
+    items: Iterable[T] | AsyncIterable[T], to_op: Callable[[T], Op], write: Write
+) -> Receipt:
+    """Write an operation for each of `items`, in chunks of at most 400 under way side by side.
+
+    Operations on one record keep their order. After a failure no chunk begins, those under way
+    finish, and ``PartialWrite`` is raised; if all of it was one chunk, its own error is.
+
+    Of a collection the receipt tells every revision. An iterator may be endless: it is taken from
+    as chunks are stored, and only the receipt's totals are kept.
+    """
+    if isinstance(items, Collection) and len(items) <= CHUNK:
+        return await write([to_op(item) for item in items])
+    keep = isinstance(items, Collection)
+    source: _Source
+    if isinstance(items, AsyncIterable):
+        source = _Arriving(items, to_op)
+    else:
+        source = _Ready(iter(items), to_op, keep=keep)
+    return await _Run(source, write, keep=keep).receipt()
+
+
+async def write_chunks(ops: Sequence[Op], write: Write) -> Receipt:
+    """The same of operations that are there already."""
+    return await _Run(_Ready(iter(ops), _itself, keep=True), write, keep=True).receipt()
+
+
+def _itself(op: Op) -> Op:
+    return op
+
+
+def partial_write(
+    committed: Sequence[Op],
+    remaining: Sequence[Op],
+    cause: BaseException,
+    *,
+    stored: int | None = None,
+) -> PartialWrite:
+    """What a chunked write that met `cause` has stored and what it has not."""
+    count = len(committed) if stored is None else stored
+    return PartialWrite(
+        f"{count:,} of {count + len(remaining):,} operations are stored, then: "
+        f"{type(cause).__name__}; write the error's `remaining` again",
+        committed=committed,
+        remaining=remaining,
+        stored=count,
+    )
+
+
+class _Source(Protocol):
+    """Where chunks come from."""
+
+    async def take(self) -> list[Op]:
+        """The next chunk; an empty one at the end."""
+        ...
+
+    def rest(self) -> list[Op]:
+        """What there is that was never taken."""
+        ...
+
+    async def feed(self) -> None:
+        """Gather what comes, beside the taking."""
+        ...
+
+
+class _Ready(_Source, Generic[T]):
+    """Chunks of what an iterator gives at once."""
+
+    def __init__(self, items: Iterator[T], to_op: Callable[[T], Op], *, keep: bool) -> None:
+        self._items = items
+        self._to_op = to_op
+        self._keep = keep
+
+    async def take(self) -> list[Op]:
+        await anyio.lowlevel.checkpoint()
+        return [self._to_op(item) for item in islice(self._items, CHUNK)]
+
+    async def feed(self) -> None:
+        return
+
+    def rest(self) -> list[Op]:
+        return [self._to_op(item) for item in self._items] if self._keep else []
+
+
+class _Arriving(_Source, Generic[T]):
+    """Chunks of what arrives: full ones, unless the source is slow."""
+
+    def __init__(self, items: AsyncIterable[T], to_op: Callable[[T], Op]) -> None:
+        self._items = items
+        self._to_op = to_op
+        self._waiting: list[Op] = []
+        self._failure: Exception | None = None
+        self._ended = False
+        self._some, self._full, self._taken = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def feed(self) -> None:
+        try:
+            async for item in sliced_stream(self._items):
+                self._waiting.append(self._to_op(item))
+                self._some.set()
+                if len(self._waiting) >= CHUNK:
+                    self._full.set()
+                    await self._taken.wait()
+        except Exception as error:  # noqa: BLE001 -- whatever the source raises ends the write
+            self._failure = error
+        finally:
+            self._ended = True
+            self._some.set()
+            self._full.set()
+
+    async def take(self) -> list[Op]:
+        await self._some.wait()
+        with anyio.move_on_after(LINGER):
+            await self._full.wait()
+        chunk, self._waiting = self._waiting, []
+        if self._failure is not None and not chunk:
+            raise self._failure
+        self._taken.set()
+        if not self._ended:
+            self._some, self._full, self._taken = anyio.Event(), anyio.Event(), anyio.Event()
+        return chunk
+
+    def rest(self) -> list[Op]:
+        return self._waiting
+
+
+@dataclass(eq=False, slots=True)
+class _Chunk:
+    """Operations under way, and the earlier chunks that must be stored first."""
+
+    number: int
+    ops: Sequence[Op]
+    touches: frozenset[Hashable]
+    earlier: Sequence[_Chunk]
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What the receipts of all chunks come to."""
+
+    stored: int = 0
+    version: int | None = None
+    durability: Durability = Durability.COMMITTED
+    cache_invalidation: Invalidation = "none"
+    billed: Billed = field(default_factory=Billed)
+
+    def add(self, receipt: Receipt, count: int) -> None:
+        self.stored += count
+        self.billed += receipt.billed
+        if receipt.version is not None:
+            self.version = max(self.version or 0, receipt.version)
+        self.durability = min(self.durability, receipt.durability, key=_DURABILITIES.index)
+        worst = max(
+            map(_INVALIDATIONS.index, (self.cache_invalidation, receipt.cache_invalidation))
+        )
+        self.cache_invalidation = _INVALIDATIONS[worst]
+
+
+_DURABILITIES: Final = tuple(Durability)
+_INVALIDATIONS: Final[tuple[Invalidation, ...]] = ("none", "done", "pending")
+
+
+class _Run:
+    """One write of many chunks. Workers are added as there is work for them."""
+
+    def __init__(self, source: _Source, write: Write, *, keep: bool) -> None:
+        self._source = source
+        self._write = write
+        self._keep = keep
+        self._taking = anyio.Lock()
+        self._feeding = anyio.CancelScope()
+        self._under_way: dict[int, _Chunk] = {}
+        self._chunks = 0
+        self._failure: Exception | None = None
+        self._sum = _Sum()
+        self._revisions: dict[int, tuple[int | None, ...]] = {}
+        self._committed: dict[int, Sequence[Op]] = {}
+        self._remaining: dict[int, Sequence[Op]] = {}
+
+    async def receipt(self) -> Receipt:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._feed)
+            group.start_soon(self._work, group)
+        if self._failure is not None:
+            self._raise(self._failure)
+        total = self._sum
+        return Receipt(
+            tuple(revision for number in self._ordered for revision in self._revisions[number]),
+            total.version,
+            total.durability,
+            total.cache_invalidation,
+            total.billed,
+        )
+
+    @property
+    def _ordered(self) -> list[int]:
+        return sorted(self._revisions)
+
+    async def _feed(self) -> None:
+        with self._feeding:
+            await self._source.feed()
+
+    async def _work(self, group: anyio.abc.TaskGroup) -> None:
+        while chunk := await self._take():
+            if len(self._under_way) < CHUNKS_IN_FLIGHT:
+                group.start_soon(self._work, group)
+            for other in chunk.earlier:
+                await other.ended.wait()
+            await self._store(chunk)
+
+    async def _take(self) -> _Chunk | None:
+        async with self._taking:
+            if self._failure is not None or len(self._under_way) >= CHUNKS_IN_FLIGHT:
+                return None
+            try:
+                ops = await self._source.take()
+            except Exception as error:  # noqa: BLE001 -- whatever the source raises ends the write
+                self._fail(error)
+                return None
+            if not ops:
+                return None
+            chunk = self._begun(ops)
+            self._under_way[chunk.number] = chunk
+            return chunk
+
+    def _begun(self, ops: Sequence[Op]) -> _Chunk:
+        touches = frozenset(_record(op) for op in ops)
+        earlier = [o for o in self._under_way.values() if not touches.isdisjoint(o.touches)]
+        self._chunks += 1
+        return _Chunk(self._chunks, ops, touches, earlier)
+
+    async def _store(self, chunk: _Chunk) -> None:
+        try:
+            if self._failure is not None:
+                self._remaining[chunk.number] = chunk.ops
+                return
+            receipt = await self._write(chunk.ops)
+        except Exception as error:  # noqa: BLE001 -- told as the cause of what is raised
+            self._not_stored(chunk, error)
+        else:
+            self._sum.add(receipt, len(chunk.ops))
+            if self._keep:
+                self._revisions[chunk.number] = receipt.revisions
+                self._committed[chunk.number] = chunk.ops
+        finally:
+            del self._under_way[chunk.number]
+            chunk.ended.set()
+
+    def _not_stored(self, chunk: _Chunk, error: Exception) -> None:
+        self._fail(error)
+        if not isinstance(error, PartialWrite):
+            self._remaining[chunk.number] = chunk.ops
+            return
+        self._remaining[chunk.number] = error.remaining
+        self._sum.stored += error.stored
+        if self._keep:
+            self._committed[chunk.number] = error.committed
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._feeding.cancel()
+
+    def _raise(self, failure: Exception) -> NoReturn:
+        untaken = self._source.rest()
+        if self._chunks <= 1 and not untaken and not self._sum.stored:
+            raise failure
+        cause: BaseException = failure
+        if isinstance(failure, PartialWrite) and failure.__cause__ is not None:
+            cause = failure.__cause__
+        raise partial_write(
+            _in_order(self._committed),
+            [*_in_order(self._remaining), *untaken],
+            cause,
+            stored=self._sum.stored,
+        ) from cause
+
+
+def _in_order(chunks: Mapping[int, Sequence[Op]]) -> list[Op]:
+    return [op for number in sorted(chunks) for op in chunks[number]]
+
+
+def _record(op: Op) -> Hashable:
+    ref = op.ref
+    return ref.namespace, ref.collection, ref.key

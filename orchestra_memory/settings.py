@@ -250,6 +250,11 @@ class Settings(BaseSettings):
             'that renames single ones (`{"memory_items": "items"}`).',
         )
     )
+    ramp: bool = Field(
+        default=False,
+        description="Firestore only: hold bulk writes to 500 operations a second at first, and "
+        "half as many more every five minutes, as Firestore asks for new collections.",
+    )
     timeout: float = Field(
         default=2.0,
         gt=0,

@@ -262,7 +262,9 @@ async def _opened_firestore(
     client = await opened.enter_async_context(
         connect(url.project, url.database, emulator=url.emulator, credentials=source)
     )
-    return FirestoreMemory(client, collections=settings.collections)
+    store = FirestoreMemory(client, collections=settings.collections, ramp=settings.ramp)
+    opened.push_async_callback(store.aclose)
+    return store
 
 
 def _bound(store: MemoryManager, plan: Plan, settings: Settings) -> MemoryManager:

@@ -49,6 +49,7 @@ GIVEN = {
     "ORCHESTRA_NAMESPACE": ("acme", "acme"),
     "ORCHESTRA_DATABASE": ("db", "db"),
     "ORCHESTRA_COLLECTIONS": ('{"memory_items": "items"}', {"memory_items": "items"}),
+    "ORCHESTRA_RAMP": ("true", True),
     "ORCHESTRA_TIMEOUT": ("0.5", 0.5),
     "ORCHESTRA_CACHE": ("none", SecretStr("none")),
     "ORCHESTRA_FALLBACK": ("Journal", Fallback.JOURNAL),

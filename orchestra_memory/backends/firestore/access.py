@@ -6,15 +6,46 @@ Everything private of that library stands here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
+
+_OPTIONS: Final = (
+    # Channels to one place would share one connection otherwise.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
 
 
 def gapic(client: AsyncClient) -> Any:
     """The generated API client beneath, with its channel, credentials and interceptors."""
     return cast("Any", client)._firestore_api
+
+
+def another_gapic(client: AsyncClient) -> Any:
+    """Another API client like that, on a connection of its own."""
+    import grpc.aio  # type: ignore[import-untyped]
+    from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
+    from google.cloud.firestore_v1.services.firestore.transports import (
+        FirestoreGrpcAsyncIOTransport as Transport,
+    )
+
+    untyped, transports = cast("Any", client), cast("Any", Transport)
+    host = untyped._emulator_host
+    if host is None:
+        credentials = untyped._credentials
+        channel = transports.create_channel(
+            untyped._target, credentials=credentials, options=_OPTIONS
+        )
+    else:
+        channel = grpc.aio.insecure_channel(host, _OPTIONS)
+    transport = transports(host=untyped._target, channel=channel)
+    return cast("Any", FirestoreAsyncClient)(
+        transport=transport, client_options=untyped._client_options
+    )
 
 
 def database_path(client: AsyncClient) -> str:

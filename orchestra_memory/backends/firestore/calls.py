@@ -25,7 +25,8 @@ from ...resilience.deadline import Deadline
 from ...resilience.retry import Attempts, Retries
 from ..chunked import side_by_side
 from ..rows import Row
-from .access import call_metadata, database_path, gapic
+from .access import call_metadata, database_path
+from .channels import Channels
 from .errors import translated
 from .query import DISTANCE
 
@@ -71,10 +72,14 @@ class Calls:
     """
 
     def __init__(self, client: AsyncClient) -> None:
-        self._api: Any = gapic(client)
+        self._channels = Channels(client)
         self._metadata = call_metadata(client)
         self._retries = Retries()
         self.database: str = database_path(client)
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened beside the client's own."""
+        await self._channels.aclose()
 
     def _how(self, deadline: Deadline) -> dict[str, Any]:
         return {"retry": None, "timeout": deadline.left(), "metadata": self._metadata}
@@ -82,8 +87,8 @@ class Calls:
     async def commit(self, writes: Sequence[bytes], deadline: Deadline) -> Any:
         """Apply ``Write`` messages, in their bytes, together; returns the ``CommitResponse``."""
         request = commit_request(self.database, writes)
-        with translated("write"):
-            response = await self._api.commit(request=request, **self._how(deadline))
+        with translated("write"), self._channels.borrowed() as api:
+            response = await api.commit(request=request, **self._how(deadline))
         return wrappers.CommitResponse.pb(response)
 
     async def get(
@@ -107,9 +112,9 @@ class Calls:
     async def get_one(self, name: str, deadline: Deadline) -> Documents:
         """The same for one name, at half the cost of a stream; the time is not told."""
         request = GetRequest(name=name)
-        with translated("read"):
+        with translated("read"), self._channels.borrowed() as api:
             try:
-                response = await self._api.get_document(
+                response = await api.get_document(
                     request=wrappers.GetDocumentRequest.wrap(request), **self._how(deadline)
                 )
             except NotFound as error:
@@ -143,8 +148,8 @@ class Calls:
         request.documents.extend(unanswered)
         if documents.as_of is not None:
             encode_time(request.read_time, documents.as_of)
-        with translated("read"):
-            stream = await self._api.batch_get_documents(
+        with translated("read"), self._channels.borrowed() as api:
+            stream = await api.batch_get_documents(
                 request=wrappers.BatchGetDocumentsRequest.wrap(request), **self._how(deadline)
             )
             async for response in stream:
@@ -195,8 +200,8 @@ class Calls:
                 return
         if documents.as_of is not None:
             encode_time(request.read_time, documents.as_of)
-        with translated("find", query):
-            stream = await self._api.run_query(
+        with translated("find", query), self._channels.borrowed() as api:
+            stream = await api.run_query(
                 request=wrappers.RunQueryRequest.wrap(request), **self._how(deadline)
             )
             async for response in stream:
@@ -232,8 +237,8 @@ class Calls:
         if as_of is not None:
             encode_time(request.read_time, as_of)
         value: float | None = None
-        with translated("aggregate", query.structured_query):
-            stream = await self._api.run_aggregation_query(
+        with translated("aggregate", query.structured_query), self._channels.borrowed() as api:
+            stream = await api.run_aggregation_query(
                 request=wrappers.RunAggregationQueryRequest.wrap(request), **self._how(deadline)
             )
             async for response in stream:

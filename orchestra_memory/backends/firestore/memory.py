@@ -60,7 +60,9 @@ FOR_A_CACHE: Final = ("use", "refresh")
 class FirestoreMemory(MemoryManager):
     """Keeps records in Firestore.
 
-    `client` is a ready ``google.cloud.firestore.AsyncClient``; it is never closed here.
+    `client` is a ready ``google.cloud.firestore.AsyncClient``; it is never closed here. Where more
+    calls are under way than one connection carries, others are opened beside the client's own, for
+    :meth:`aclose` to close.
     ``collections`` renames collections: ``{"memory_items": "chat_items"}``. Chunks of a bulk write
     are tried again where that is safe; for single calls :class:`GuardedMemory` does so. ``ramp``
     holds bulk writes to 500 operations a second at first and half as many more every five minutes,
@@ -80,6 +82,10 @@ class FirestoreMemory(MemoryManager):
 
     def __repr__(self) -> str:
         return f"<FirestoreMemory {self._calls.database}>"
+
+    async def aclose(self) -> None:
+        """Close what was opened beside the client; the client is its owner's to close."""
+        await self._calls.aclose()
 
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
         now = utc_now()

@@ -8,13 +8,12 @@ One measure for every backend, so that a record which one accepts is accepted by
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
 from ..errors import InvalidRecord
 from ..record import Record, spec_of
-from ..values import EPOCH, MICROSECOND, Vector, is_list, is_map
-from .ids import escaped_name
+from ..values import Vector, is_list, is_map
+from .firestore.encode import map_bytes, value_bytes
 
 MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
 """Bytes of one record on the wire; beyond Firestore's 1 MiB, large fields move to parts."""
@@ -27,77 +26,15 @@ _STORAGE_FACTOR = 4
 """A value never takes more bytes in storage than this many times those on the wire."""
 _ENTRY_BOUND = 32
 """More than tags and lengths of one entry ever take, whatever its value."""
-_VECTOR_MARK = 27
-"""Bytes of the entry that marks a map as a vector."""
-_VECTOR_KEY = 7
-"""Bytes of the key ``value``, under which a vector's numbers lie."""
-_WRAPPED_LIST_KEY = 7
-"""Bytes of the key under which a list in a list is wrapped."""
-
-
-def varint_size(number: int) -> int:
-    return 10 if number < 0 else max(1, (number.bit_length() + 6) // 7)
-
-
-def _delimited(size: int) -> int:
-    return varint_size(size) + size
 
 
 def text_size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def value_size(value: Any) -> int:
-    """Bytes of one ``google.firestore.v1.Value``."""
-    kind = type(value)
-    if kind is str:
-        return 2 + _delimited(text_size(value))
-    if value is None or kind is bool:
-        return 2
-    if kind is int:
-        return 1 + varint_size(value)
-    if kind is float:
-        return 9
-    if kind is dict:
-        return 1 + _delimited(fields_size(value))
-    if kind is Vector:
-        return _vector_size(len(value))
-    if kind is list:
-        return 1 + _delimited(sum(1 + _delimited(_element_size(item)) for item in value))
-    if isinstance(value, datetime):
-        return 1 + _delimited(_timestamp_size(value))
-    return 2 + _delimited(len(value))
-
-
-def _vector_size(dimensions: int) -> int:
-    array = 1 + _delimited(11 * dimensions)
-    return 1 + _delimited(_VECTOR_MARK + 1 + _delimited(_VECTOR_KEY + 1 + _delimited(array)))
-
-
-def _element_size(value: Any) -> int:
-    return _wrapped_size(value) if is_list(value) else value_size(value)
-
-
-def _wrapped_size(value: list[Any]) -> int:
-    inner = value_size(value)
-    return 1 + _delimited(1 + _delimited(_WRAPPED_LIST_KEY + 1 + _delimited(inner)))
-
-
-def _timestamp_size(value: datetime) -> int:
-    micros = (value - EPOCH) // MICROSECOND
-    seconds, rest = divmod(micros, 1_000_000)
-    return (1 + varint_size(seconds) if seconds else 0) + (
-        1 + varint_size(rest * 1000) if rest else 0
-    )
-
-
 def fields_size(document: dict[str, Any]) -> int:
     """Bytes of the fields of a document, or of a map."""
-    total = 0
-    for name, value in document.items():
-        entry = 1 + _delimited(text_size(escaped_name(name))) + 1 + _delimited(value_size(value))
-        total += 1 + _delimited(entry)
-    return total
+    return len(map_bytes(document))
 
 
 def storage_size(value: Any) -> int:
@@ -223,4 +160,4 @@ def index_entries(value: Any) -> int:
 
 
 def _largest(document: dict[str, Any]) -> str:
-    return max(document, key=lambda name: value_size(document[name]), default="")
+    return max(document, key=lambda name: len(value_bytes(document[name])), default="")

@@ -288,15 +288,16 @@ def _data(value: Any) -> bytes:
     return _encoders[type(value)](value)
 
 
+def value_bytes(value: Any) -> bytes:
+    """One ``Value``. Raises ``TypeError`` and ``ValueError`` for what no store can hold."""
+    data = _data(value)
+    length_end = next(place for place, byte in enumerate(data) if byte < 0x80) + 1
+    return data[length_end:]
+
+
 def encode_value(message: Any, value: Any) -> None:
     """Fill one ``Value``. Raises ``TypeError`` for what no store can hold."""
-    data = _data(value)
-    message.MergeFromString(data[_length_end(data) :])
-
-
-def _length_end(data: bytes) -> int:
-    """Where the length ends that stands before a value."""
-    return next(place for place, byte in enumerate(data) if byte < 0x80) + 1
+    message.MergeFromString(value_bytes(value))
 
 
 def encode_time(message: Any, micros: int) -> None:

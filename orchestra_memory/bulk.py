@@ -230,6 +230,7 @@ class _Run:
             total.durability,
             total.cache_invalidation,
             total.billed,
+            total.stored,
         )
 
     @property

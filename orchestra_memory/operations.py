@@ -207,8 +207,9 @@ Invalidation: TypeAlias = Literal["none", "done", "pending"]
 class Receipt:
     """What became of a write.
 
-    ``revisions`` follow the operations, ``None`` for deletes; they are not kept of what came from
-    an iterator. ``version`` is the commit's own time on the store's clock.
+    ``count`` operations were applied. ``revisions`` follow them, ``None`` for deletes; of what came
+    from an iterator they are not kept, and empty. ``version`` is the commit's own time on the
+    store's clock.
     """
 
     revisions: tuple[Revision | None, ...]
@@ -216,6 +217,11 @@ class Receipt:
     durability: Durability = Durability.COMMITTED
     cache_invalidation: Invalidation = "none"
     billed: Billed = FREE
+    count: int = -1
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            object.__setattr__(self, "count", len(self.revisions))
 
 
 @dataclass(frozen=True, slots=True)

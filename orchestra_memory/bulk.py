@@ -13,17 +13,20 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from inspect import isasyncgen
 from itertools import islice
+from math import inf
 from typing import Final, Generic, NoReturn, Protocol, TypeVar
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from .errors import PartialWrite
+from .errors import DeadlineExceeded, PartialWrite, Unavailable
 from .operations import Billed, Durability, Invalidation, Op, Receipt
-from .slices import sliced_stream
+from .slices import mapped, sliced_stream
 
 T = TypeVar("T")
 
@@ -38,7 +41,11 @@ Write = Callable[[Sequence[Op]], Awaitable[Receipt]]
 
 
 async def write_many(
-    items: Iterable[T] | AsyncIterable[T], to_op: Callable[[T], Op], write: Write
+    items: Iterable[T] | AsyncIterable[T],
+    to_op: Callable[[T], Op],
+    write: Write,
+    *,
+    end: float = inf,
 ) -> Receipt:
     """Write an operation for each of `items`, in chunks of at most 400 under way side by side.
 
@@ -46,7 +53,9 @@ async def write_many(
     finish, and ``PartialWrite`` is raised; if all of it was one chunk, its own error is.
 
     Of a collection the receipt tells every revision. An iterator may be endless: it is taken from
-    as chunks are stored, and only the receipt's totals are kept.
+    as chunks are stored, and only the receipt's totals are kept. What it gave before it failed is
+    stored; an asynchronous generator is closed when the write ends early. At `end`, on anyio's
+    clock, waiting for more of it is ``DeadlineExceeded``.
     """
     if isinstance(items, Collection) and len(items) <= CHUNK:
         return await write([to_op(item) for item in items])
@@ -56,7 +65,7 @@ async def write_many(
         source = _Arriving(items, to_op)
     else:
         source = _Ready(iter(items), to_op, keep=keep)
-    return await _Run(source, write, keep=keep).receipt()
+    return await _Run(source, write, keep=keep, end=end).receipt()
 
 
 async def write_chunks(ops: Sequence[Op], write: Write) -> Receipt:
@@ -86,8 +95,16 @@ def partial_write(
     )
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """What went wrong, beneath what a part of a write says of it."""
+    return (isinstance(error, PartialWrite) and error.__cause__) or error
+
+
 class _Source(Protocol):
     """Where chunks come from."""
+
+    unusable: list[Exception]
+    """Why some of the rest cannot be operations."""
 
     async def take(self) -> list[Op]:
         """The next chunk; an empty one at the end."""
@@ -109,16 +126,35 @@ class _Ready(_Source, Generic[T]):
         self._items = items
         self._to_op = to_op
         self._keep = keep
+        self._gathered: list[Op] = []
+        self._failure: Exception | None = None
+        self.unusable = []
+
+    def _gather(self, item: T) -> None:
+        self._gathered.append(self._to_op(item))
 
     async def take(self) -> list[Op]:
         await anyio.lowlevel.checkpoint()
-        return [self._to_op(item) for item in islice(self._items, CHUNK)]
+        if self._failure is None:
+            try:
+                await mapped(self._gather, islice(self._items, CHUNK))
+            except Exception as error:  # noqa: BLE001 -- raised when what came before it is taken
+                self._failure = error
+        chunk, self._gathered = self._gathered, []
+        if self._failure is not None and not chunk:
+            raise self._failure
+        return chunk
 
     async def feed(self) -> None:
         return
 
     def rest(self) -> list[Op]:
-        return [self._to_op(item) for item in self._items] if self._keep else []
+        for item in self._items if self._keep else ():
+            try:
+                self._gather(item)
+            except Exception as error:  # noqa: BLE001 -- told beside what is raised already
+                self.unusable.append(error)
+        return self._gathered
 
 
 class _Arriving(_Source, Generic[T]):
@@ -127,6 +163,7 @@ class _Arriving(_Source, Generic[T]):
     def __init__(self, items: AsyncIterable[T], to_op: Callable[[T], Op]) -> None:
         self._items = items
         self._to_op = to_op
+        self.unusable = []
         self._waiting: list[Op] = []
         self._failure: Exception | None = None
         self._ended = False
@@ -134,18 +171,34 @@ class _Arriving(_Source, Generic[T]):
 
     async def feed(self) -> None:
         try:
-            async for item in sliced_stream(self._items):
-                self._waiting.append(self._to_op(item))
-                self._some.set()
-                if len(self._waiting) >= CHUNK:
-                    self._full.set()
-                    await self._taken.wait()
+            async with AsyncExitStack() as closing:
+                closing.push_async_callback(self._close)
+                stream = aclosing(sliced_stream(self._items))
+                await self._gather(await closing.enter_async_context(stream))
         except Exception as error:  # noqa: BLE001 -- whatever the source raises ends the write
             self._failure = error
+        except anyio.get_cancelled_exc_class() as error:
+            if _is_cancelled():
+                raise
+            self._failure = RuntimeError("the source of the records was cancelled")
+            self._failure.__cause__ = error
         finally:
             self._ended = True
             self._some.set()
             self._full.set()
+
+    async def _close(self) -> None:
+        items: object = self._items
+        if isasyncgen(items):
+            await items.aclose()
+
+    async def _gather(self, items: AsyncIterable[T]) -> None:
+        async for item in items:
+            self._waiting.append(self._to_op(item))
+            self._some.set()
+            if len(self._waiting) >= CHUNK:
+                self._full.set()
+                await self._taken.wait()
 
     async def take(self) -> list[Op]:
         await self._some.wait()
@@ -165,12 +218,12 @@ class _Arriving(_Source, Generic[T]):
 
 @dataclass(eq=False, slots=True)
 class _Chunk:
-    """Operations under way, and the earlier chunks that must be stored first."""
+    """Operations under way, and the ends of earlier chunks that must be stored first."""
 
     number: int
     ops: Sequence[Op]
     touches: frozenset[Hashable]
-    earlier: Sequence[_Chunk]
+    earlier: Sequence[anyio.Event]
     ended: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -203,14 +256,16 @@ _INVALIDATIONS: Final[tuple[Invalidation, ...]] = ("none", "done", "pending")
 class _Run:
     """One write of many chunks. Workers are added as there is work for them."""
 
-    def __init__(self, source: _Source, write: Write, *, keep: bool) -> None:
+    def __init__(self, source: _Source, write: Write, *, keep: bool, end: float = inf) -> None:
         self._source = source
         self._write = write
         self._keep = keep
+        self._end = end
         self._taking = anyio.Lock()
         self._feeding = anyio.CancelScope()
         self._under_way: dict[int, _Chunk] = {}
         self._chunks = 0
+        self._workers = 1
         self._failure: Exception | None = None
         self._sum = _Sum()
         self._revisions: dict[int, tuple[int | None, ...]] = {}
@@ -243,18 +298,19 @@ class _Run:
 
     async def _work(self, group: anyio.abc.TaskGroup) -> None:
         while chunk := await self._take():
-            if len(self._under_way) < CHUNKS_IN_FLIGHT:
+            if self._workers < CHUNKS_IN_FLIGHT:
+                self._workers += 1
                 group.start_soon(self._work, group)
-            for other in chunk.earlier:
-                await other.ended.wait()
+            for ended in chunk.earlier:
+                await ended.wait()
             await self._store(chunk)
 
     async def _take(self) -> _Chunk | None:
         async with self._taking:
-            if self._failure is not None or len(self._under_way) >= CHUNKS_IN_FLIGHT:
+            if self._failure is not None:
                 return None
             try:
-                ops = await self._source.take()
+                ops = await self._next()
             except Exception as error:  # noqa: BLE001 -- whatever the source raises ends the write
                 self._fail(error)
                 return None
@@ -264,9 +320,14 @@ class _Run:
             self._under_way[chunk.number] = chunk
             return chunk
 
+    async def _next(self) -> list[Op]:
+        with anyio.CancelScope(deadline=self._end):
+            return await self._source.take()
+        raise DeadlineExceeded("the records did not come in time", operation="write")
+
     def _begun(self, ops: Sequence[Op]) -> _Chunk:
         touches = frozenset(_record(op) for op in ops)
-        earlier = [o for o in self._under_way.values() if not touches.isdisjoint(o.touches)]
+        earlier = [o.ended for o in self._under_way.values() if not touches.isdisjoint(o.touches)]
         self._chunks += 1
         return _Chunk(self._chunks, ops, touches, earlier)
 
@@ -278,6 +339,13 @@ class _Run:
             receipt = await self._write(chunk.ops)
         except Exception as error:  # noqa: BLE001 -- told as the cause of what is raised
             self._not_stored(chunk, error)
+        except anyio.get_cancelled_exc_class() as cancelled:
+            if _is_cancelled():
+                raise
+            # So end the calls of a client that is closed.
+            ended = Unavailable("the call was cancelled", operation="write", ambiguous=True)
+            ended.__cause__ = cancelled
+            self._not_stored(chunk, ended)
         else:
             self._sum.add(receipt, len(chunk.ops))
             if self._keep:
@@ -305,15 +373,21 @@ class _Run:
         untaken = self._source.rest()
         if self._chunks <= 1 and not untaken and not self._sum.stored:
             raise failure
-        cause: BaseException = failure
-        if isinstance(failure, PartialWrite) and failure.__cause__ is not None:
-            cause = failure.__cause__
-        raise partial_write(
+        cause = cause_of(failure)
+        error = partial_write(
             _in_order(self._committed),
             [*_in_order(self._remaining), *untaken],
             cause,
             stored=self._sum.stored,
-        ) from cause
+        )
+        if unusable := self._source.unusable:
+            error.add_note(f"{len(unusable):,} more cannot be written, the first: {unusable[0]}")
+        raise error from cause
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this call that is cancelled, and not something it waits for."""
+    return anyio.current_effective_deadline() == -inf
 
 
 def _in_order(chunks: Mapping[int, Sequence[Op]]) -> list[Op]:

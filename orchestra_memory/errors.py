@@ -169,7 +169,10 @@ class JournalFull(DurabilityUnavailable):
 
 
 class CorruptRecord(StorageError):
-    """A stored document does not fit its record type. ``fields`` names what does not fit."""
+    """A stored document does not fit its record type. ``fields`` names what does not fit.
+
+    ``Options(corrupt="skip")`` has queries leave such documents out and list these errors.
+    """
 
     def __init__(
         self, message: str, *, collection: str = "", key: str = "", fields: Sequence[str] = ()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from abc import abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any, Protocol, TypeVar
 
 import anyio
 
 from .bulk import write_many
-from .errors import Conflict, InvalidQuery, InvalidRecord, Unavailable
+from .errors import Conflict, CorruptRecord, InvalidQuery, InvalidRecord
 from .health import Health
 from .operations import (
     ABSENT,
@@ -34,7 +34,8 @@ from .operations import (
 )
 from .queries import Query
 from .record import Record
-from .slices import sliced
+from .scanning import paged, scanned
+from .slices import mapped, sliced
 from .values import same
 
 R = TypeVar("R", bound=Record)
@@ -43,12 +44,6 @@ UPDATE_DEADLINE = 10.0
 """Seconds for which ``update`` keeps trying against other writers."""
 UPDATE_PAUSE = 0.1
 """Longest pause between two tries of ``update``, in seconds; the real one is random below it."""
-
-
-SCAN_PAGE_SIZE = 2_000
-"""Records to which the pages of a scan grow."""
-PAGES_BEFORE_READING_AHEAD = 2
-"""Pages of a scan after which its reader is taken to want them all."""
 
 
 class MemoryManager(Protocol):
@@ -61,7 +56,8 @@ class MemoryManager(Protocol):
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
         """The records at `refs`, in that order, as of one moment, in one round trip.
 
-        Raises ``Unavailable`` when the store does not answer; what is absent is ``None``.
+        Raises ``Unavailable`` when the store does not answer; what is absent is ``None``, and what
+        does not fit its record type is always ``CorruptRecord``.
         """
         ...
 
@@ -77,7 +73,11 @@ class MemoryManager(Protocol):
 
     @abstractmethod
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
-        """One page of the records that match."""
+        """One page of the records that match.
+
+        Raises ``CorruptRecord`` for a document that does not fit its record type, unless
+        ``Options(corrupt="skip")`` lets it be left out.
+        """
         ...
 
     @abstractmethod
@@ -104,8 +104,8 @@ class MemoryManager(Protocol):
         self, model: type[R], keys: Iterable[str], *, options: Options = DEFAULT
     ) -> list[R | None]:
         """The records with these ids, in their order, ``None`` where there is none."""
-        snapshot = await self.read([Ref(model, key) for key in keys], options=options)
-        return snapshot.records
+        refs = await mapped(lambda key: Ref(model, key), keys)
+        return (await self.read(refs, options=options)).records
 
     async def put(
         self, record: Record, *, expect: Expect = None, options: Options = DEFAULT
@@ -127,7 +127,8 @@ class MemoryManager(Protocol):
         revisions. Raises ``PartialWrite`` if some chunks fail; if there is only one, its own error.
         """
         chunks = _Chunks(self, self._own(options))
-        return await write_many(records, partial(Put, expect=expect), chunks.write)
+        to_op = partial(Put, expect=expect)
+        return await write_many(records, to_op, chunks.write, end=chunks.end)
 
     async def update(
         self,
@@ -193,37 +194,36 @@ class MemoryManager(Protocol):
     ) -> Receipt:
         """Remove any number of records, as :meth:`put_many` stores them."""
         chunks = _Chunks(self, self._own(options))
-        return await write_many(keys, lambda key: Delete(Ref(model, key)), chunks.write)
+        return await write_many(
+            keys, lambda key: Delete(Ref(model, key)), chunks.write, end=chunks.end
+        )
 
-    async def scan(
-        self, query: Query[R], *, partial: bool = False, options: Options = DEFAULT
-    ) -> AsyncIterator[R]:
-        """Every record that matches, page after page.
+    def pages(self, query: Query[R], *, options: Options = DEFAULT) -> AsyncGenerator[Page[R]]:
+        """All pages of a query, one after another.
 
-        Who reads on gets larger pages, up to 2,000 records, each fetched while the one before is
-        used; so a scan that is left early has read little.
-        Raises ``Unavailable`` after an incomplete page, unless `partial` says that what is there
-        will do.
+        Who reads on gets larger ones, up to 5,000 records or about 16 MiB of them, each fetched
+        while the one before is used; so who leaves early has read little. ``Options.timeout`` is
+        the deadline of one page. Errors are those of :meth:`find`.
         """
-        pages = 0
-        upcoming: asyncio.Task[Page[R]] | None = None
-        try:
-            while True:
-                page = await (upcoming or self.find(query, options=options))
-                upcoming, pages = None, pages + 1
-                if page.cursor is not None:
-                    query = query.with_(after=page.cursor, page_size=_next_size(query, pages))
-                    if pages > PAGES_BEFORE_READING_AHEAD:
-                        upcoming = asyncio.create_task(self.find(query, options=options))
-                for item in page.items:
-                    yield item.record
-                _check_complete(page, query, partial=partial)
-                if page.cursor is None:
-                    return
-        finally:
-            if upcoming is not None:
-                upcoming.cancel()
-                await asyncio.gather(upcoming, return_exceptions=True)
+        return paged(lambda page: self.find(page, options=options), query)
+
+    def scan(
+        self,
+        query: Query[R],
+        *,
+        partial: bool = False,
+        on_corrupt: Callable[[CorruptRecord], object] | None = None,
+        options: Options = DEFAULT,
+    ) -> AsyncGenerator[R]:
+        """Every record that matches, from one of its :meth:`pages` after another.
+
+        Raises ``Unavailable`` after an incomplete page, unless `partial` says that what is there
+        will do, and ``CorruptRecord`` before the page with a document that does not fit its record
+        type, unless there is `on_corrupt`: it is called with the error, and the scan goes on.
+        """
+        if on_corrupt is not None:
+            options = replace(options, corrupt="skip")
+        return scanned(self.pages(query, options=options), partial=partial, on_corrupt=on_corrupt)
 
     def _own(self, options: Options) -> Options:
         """A call's options, with what this memory is bound to."""
@@ -240,28 +240,14 @@ class _Chunks:
     def __init__(self, memory: MemoryManager, options: Options) -> None:
         self._memory = memory
         self._options = Options(atomic=False).over(options)
-        self._end = options.timeout and anyio.current_time() + options.timeout
+        seconds = inf if options.timeout is None else options.timeout
+        self.end = anyio.current_time() + seconds
 
     async def write(self, ops: Sequence[Op]) -> Receipt:
         options = self._options
-        if self._end is not None:
-            options = replace(options, timeout=max(0.0, self._end - anyio.current_time()))
+        if self.end < inf:
+            options = replace(options, timeout=max(0.0, self.end - anyio.current_time()))
         return await self._memory.write(ops, options=options)
-
-
-def _next_size(query: Query[Any], pages: int) -> int:
-    if pages < PAGES_BEFORE_READING_AHEAD:
-        return query.page_size
-    return max(query.page_size, min(SCAN_PAGE_SIZE, query.page_size * 4))
-
-
-def _check_complete(page: Page[Any], query: Query[Any], *, partial: bool) -> None:
-    if not page.complete and not partial:
-        raise Unavailable(
-            "an outage hides part of the answer; scan(partial=True) takes what is there",
-            operation="scan",
-            collection=query.spec.collection,
-        )
 
 
 class MemoryView(MemoryManager):
@@ -285,6 +271,9 @@ class MemoryView(MemoryManager):
 
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
         return await self._inner.find(self._bind_query(query), options=options.over(self._options))
+
+    def pages(self, query: Query[R], *, options: Options = DEFAULT) -> AsyncGenerator[Page[R]]:
+        return self._inner.pages(self._bind_query(query), options=options.over(self._options))
 
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT

@@ -81,7 +81,8 @@ class Record(BaseModel):
     )
 
     __record__: ClassVar[RecordSpec]
-    _unknown: dict[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+    # None rather than an empty map, which the garbage collector would have to visit.
+    _unknown: dict[str, Any] | None = PrivateAttr(default=None)
 
     if not TYPE_CHECKING:
 
@@ -139,7 +140,7 @@ class Record(BaseModel):
         """Stored fields this version does not know; they are written back unchanged."""
         # Asked of every record that is written; by its own name it takes twenty times as long.
         private = self.__pydantic_private__
-        return private["_unknown"] if private else {}
+        return (private and private["_unknown"]) or {}
 
     def evolve(self, **changes: Any) -> Self:
         """A copy with `changes`, validated as at construction."""

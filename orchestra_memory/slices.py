@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from typing import Final, TypeVar
 
 import anyio.lowlevel
@@ -41,7 +48,7 @@ async def mapped(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
     return results
 
 
-async def sliced_stream(items: AsyncIterable[T]) -> AsyncIterator[T]:
+async def sliced_stream(items: AsyncIterable[T]) -> AsyncGenerator[T, None]:
     """The same of items that may come without ever pausing."""
     slice_end = time.monotonic() + SLICE_SECONDS
     async for item in items:

@@ -16,10 +16,17 @@ import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from math import isnan
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 MAX_DEPTH = 20
 """Levels of maps and lists in one field; a list in a list counts twice (Firestore's limit)."""
@@ -44,9 +51,14 @@ def utc_now() -> datetime:
 
 
 def to_utc(value: datetime) -> datetime:
-    if value.tzinfo is None or value.utcoffset() is None:
+    if value.tzinfo is UTC:
+        return value
+    if value.utcoffset() is None:
         raise ValueError("a time without a zone is ambiguous; give an aware datetime")
-    return value if value.tzinfo is UTC else value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time that is not within the years 1 to 9999 in UTC") from None
 
 
 def to_micros(value: datetime) -> int:
@@ -167,19 +179,25 @@ def copied(value: Any) -> Any:
     return Vector(value) if kind is Vector else value
 
 
-class _Stored:
-    """The validation context of values that come from a store, and so are storable already."""
+class _Origin:
+    """A validation context that tells where values come from."""
 
 
-STORED: Final = _Stored()
+STORED: Final = _Origin()
+"""From a store, and so storable already; the store keeps them."""
+OWNED: Final = _Origin()
+"""Likewise, but nobody else holds them, so that they need not be copied."""
 
 
 def _free(value: Any, info: ValidationInfo) -> Any:
-    return copied(value) if info.context is STORED else storable(value)
+    origin = info.context
+    if origin is OWNED:
+        return value
+    return copied(value) if origin is STORED else storable(value)
 
 
 def _free_map(value: Any, info: ValidationInfo) -> Any:
-    return copied(value) if info.context is STORED and is_map(value) else _storable_map(value)
+    return _free(value, info) if is_map(value) else _storable_map(value)
 
 
 def _storable_map(value: Any) -> Any:
@@ -194,6 +212,18 @@ def _as_list(value: Any) -> Any:
     """Take arrays (numpy and its kin) by the one method they share."""
     to_list = getattr(value, "tolist", None)
     return value if isinstance(value, list) or to_list is None else to_list()
+
+
+def _vector(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Vector:
+    """The numbers, looked at one by one only if they may be of any type."""
+    if info.context is OWNED and type(value) is Vector and _is_embedding(value):
+        return value
+    return Vector(validate(_as_list(value)))
+
+
+def _is_embedding(vector: Vector) -> bool:
+    # A sum is never finite again once one of its numbers was not.
+    return 0 < len(vector) <= MAX_VECTOR_DIMENSIONS and isfinite(sum(vector))
 
 
 NORMALISERS = frozenset({_free, _free_map})
@@ -222,8 +252,7 @@ else:
     Embedding = Annotated[
         list[Annotated[float, Field(allow_inf_nan=False)]],
         Field(min_length=1, max_length=MAX_VECTOR_DIMENSIONS),
-        BeforeValidator(_as_list),
-        AfterValidator(Vector),
+        WrapValidator(_vector),
     ]
 
 UtcDatetime = Annotated[datetime, AfterValidator(to_utc)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from ..bulk import CHUNK, partial_write
+from ..bulk import CHUNK, cause_of, partial_write
 from ..codec.document import Document, encode
 from ..codec.ids import stored_id
 from ..codec.size import checked_size, fields_size
@@ -129,8 +129,12 @@ def chunks_for(
 def stopped(
     chunks: Sequence[Sequence[PreparedAs[Any]]], done: Iterable[int], cause: BaseException
 ) -> PartialWrite:
-    """What a write whose chunks `done` are stored has left when it met `cause`."""
+    """What a write whose first chunks, `done`, are stored has left when the next met `cause`."""
     stored = set(done)
     committed = [item.op for n, chunk in enumerate(chunks) if n in stored for item in chunk]
     remaining = [item.op for n, chunk in enumerate(chunks) if n not in stored for item in chunk]
-    return partial_write(committed, remaining, cause)
+    if isinstance(cause, PartialWrite):
+        # That chunk was itself stored in part.
+        remaining = [*cause.remaining, *remaining[cause.stored + len(cause.remaining) :]]
+        committed += cause.committed
+    return partial_write(committed, remaining, cause_of(cause))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import nsmallest
 from math import isnan
 from typing import Any, Final, Generic, TypeVar
 
@@ -14,7 +13,7 @@ from ..codec.document import Document, decode, is_expired, key_in, patched
 from ..codec.ids import key_of_stored
 from ..codec.size import checked_size
 from ..errors import Conflict, CorruptRecord, InvalidRecord
-from ..matching import comparer, distance, position_key, value_at
+from ..matching import Ordering, distance_from, position_key, value_at
 from ..operations import (
     ABSENT,
     PRESENT,
@@ -29,7 +28,7 @@ from ..operations import (
     Source,
     Stored,
 )
-from ..queries import Nearest, Query
+from ..queries import Query
 from ..record import Record
 from ..values import Vector
 from .batches import Address, Prepared, PreparedAs
@@ -37,7 +36,7 @@ from .batches import Address, Prepared, PreparedAs
 R = TypeVar("R", bound=Record)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """A stored document; nobody changes it in place.
 
@@ -153,25 +152,30 @@ def conflict(failed: Sequence[PreparedAs[Any]]) -> Conflict:
     )
 
 
-def stored_of(ref: Ref[R], row: Row) -> Stored[R]:
+def stored_of(ref: Ref[R], row: Row, *, owned: bool = False) -> Stored[R]:
+    """The row as a record; a row that is `owned`, which nobody else holds, is used up for it."""
     if row.fault is not None:
         raise row.fault
-    record = decode(ref, row.document)
+    record = decode(ref, row.document, owned=owned)
     return Stored(record, row.revision, Source.PRIMARY, 0.0, row.distance)
 
 
 class Shown(Generic[R]):
-    """The rows of a page as records; where the caller asks for it, apart from those that fail."""
+    """The rows of a page as records; where the caller asks for it, apart from those that fail.
 
-    def __init__(self, query: Query[R], options: Options) -> None:
+    Of rows that are `owned`, which nobody else holds, what the query orders by is left.
+    """
+
+    def __init__(self, query: Query[R], options: Options, *, owned: bool = False) -> None:
         self.items: list[Stored[R]] = []
         self.corrupt: list[CorruptRecord] = []
         self._query = query
+        self._owned = owned
         self._skip = options.corrupt == "skip"
 
     def add(self, row: Row) -> None:
         try:
-            self.items.append(stored_of(ref_of(self._query, row), row))
+            self.items.append(stored_of(ref_of(self._query, row), row, owned=self._owned))
         except CorruptRecord as error:
             if not self._skip:
                 raise
@@ -190,9 +194,14 @@ def ref_of(query: Query[R], row: Row) -> Ref[R]:
     return Ref(query.model, key, query.namespace)
 
 
+def served_before(position: Position | None) -> int:
+    """How many records the pages up to this position held."""
+    return 0 if position is None else position.served
+
+
 def room(query: Query[Any], position: Position | None) -> int:
     """How many records the next page may hold."""
-    served = position.served if position else 0
+    served = served_before(position)
     if query.limit is None:
         return query.page_size
     return max(0, min(query.page_size, query.limit - served))
@@ -200,7 +209,7 @@ def room(query: Query[Any], position: Position | None) -> int:
 
 def page_of(
     query: Query[R],
-    position: Position | None,
+    served: int,
     rows: list[Row],
     *,
     more: bool,
@@ -208,8 +217,11 @@ def page_of(
     billed: Billed,
     shown: Shown[R],
 ) -> Page[R]:
-    """The page of what is `shown` of its `rows`; `more` says that others follow them."""
-    served = (position.served if position else 0) + len(rows)
+    """The page of what is `shown` of its `rows`, behind so many records that were served.
+
+    `more` says that others follow them.
+    """
+    served += len(rows)
     ends = not more or not rows or (query.limit is not None and served >= query.limit)
     cursor = None if ends else encode_cursor(query, position_of(query, rows[-1], served))
     return Page(
@@ -222,23 +234,22 @@ def position_of(query: Query[Any], row: Row, served: int) -> Position:
     return Position(values, row.stored_id, served)
 
 
-class FirstRows:
-    """The first `count` rows behind a position, found without ever sorting many at once."""
+class _First:
+    """The first `count`, one or more, of many rows by their keys; few are ever sorted at once."""
 
-    def __init__(self, query: Query[Any], position: Position | None, count: int) -> None:
-        self._query = query
-        self._order = comparer(query.order_by)
-        self._start = None if position is None else self._order(_key(position))
+    def __init__(self, ordering: Ordering, count: int) -> None:
+        self._ordering = ordering
         self._count = count
         self._kept: list[tuple[Any, Row]] = []
+        self._last: Any = None
 
-    def add(self, row: Row) -> None:
-        key = self._order(_key(position_of(self._query, row, 0)))
-        if self._start is not None and not self._start < key:
+    def add(self, key: Any, row: Row) -> None:
+        if self._last is not None and not self._ordering.before(key, self._last):
             return
         self._kept.append((key, row))
         if len(self._kept) >= 2 * self._count + _SORTED_AT_ONCE:
             self._sort()
+            self._last = self._kept[-1][0]
 
     def rows(self) -> list[Row]:
         """What was found, in order."""
@@ -246,31 +257,63 @@ class FirstRows:
         return [row for _, row in self._kept]
 
     def _sort(self) -> None:
-        self._kept.sort(key=lambda pair: pair[0])
+        self._ordering.sort(self._kept)
         del self._kept[self._count :]
 
 
-def _key(position: Position) -> tuple[str, ...]:
-    return position_key(position.values, position.stored_id)
+class FirstRows:
+    """The first `count` rows behind a position."""
+
+    def __init__(self, query: Query[Any], position: Position | None, count: int) -> None:
+        self._fields = [order.field for order in query.order_by]
+        self._ordering = Ordering(query.order_by)
+        self._start = position and self._key(position.values, position.stored_id)
+        self._first = _First(self._ordering, count)
+
+    def add(self, row: Row) -> None:
+        document = row.document
+        key = self._key([value_at(document, field) for field in self._fields], row.stored_id)
+        if self._start is None or self._ordering.before(self._start, key):
+            self._first.add(key, row)
+
+    def rows(self) -> list[Row]:
+        """What was found, in order."""
+        return self._first.rows()
+
+    def _key(self, values: Iterable[Any], stored_id: str) -> Any:
+        return self._ordering.key(position_key(values, stored_id))
 
 
-def nearest_rows(query: Query[Any], rows: Iterable[Row], count: int) -> list[Row]:
+class NearestRows:
     """The `count` rows nearest to what `query` looks for, nearest first."""
-    nearest = query.nearest
-    assert nearest is not None
-    return nsmallest(count, _measured(nearest, rows), key=lambda row: _rank(row, nearest.metric))
+
+    def __init__(self, query: Query[Any], count: int) -> None:
+        assert query.nearest is not None
+        self._nearest = query.nearest
+        self._distance = distance_from(query.nearest.vector, query.nearest.metric)
+        self._first = _First(Ordering(()), count)
+
+    def add(self, row: Row) -> None:
+        """Take the row into account, if it has such a vector."""
+        vector = value_at(row.document, self._nearest.field)
+        if type(vector) is Vector and len(vector) == len(self._nearest.vector):
+            away = self._distance(vector)
+            found = Row(row.stored_id, row.document, row.revision, away)
+            self._first.add(self._rank(away, row.stored_id), found)
+
+    def rows(self) -> list[Row]:
+        """What was found, in order."""
+        return self._first.rows()
+
+    def _rank(self, away: float, stored_id: str) -> tuple[bool, float, str]:
+        """Nearest first; what has no distance last."""
+        if isnan(away):
+            return True, 0.0, stored_id
+        return False, -away if self._nearest.metric == "dot_product" else away, stored_id
 
 
-def _measured(nearest: Nearest, rows: Iterable[Row]) -> Iterator[Row]:
-    """Rows with their distances, less those that have none."""
-    for row in rows:
-        vector = value_at(row.document, nearest.field)
-        if type(vector) is Vector and len(vector) == len(nearest.vector):
-            away = distance(vector, nearest.vector, nearest.metric)
-            yield Row(row.stored_id, row.document, row.revision, away)
-
-
-def _rank(row: Row, metric: str) -> tuple[bool, float, str]:
-    """Nearest first; what has no distance last."""
-    away = row.distance or 0.0
-    return isnan(away), -away if metric == "dot_product" else away, row.stored_id
+def sought(query: Query[Any], position: Position | None, size: int) -> FirstRows | NearestRows:
+    """Where to add all rows that match, to have those of the page, and of one more if need be."""
+    if query.nearest is not None:
+        return NearestRows(query, size)
+    return FirstRows(query, position, size + 1)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -21,6 +23,7 @@ from ..values import (
     INT64_MAX,
     INT64_MIN,
     NORMALISERS,
+    OWNED,
     STORED,
     Vector,
     copied,
@@ -58,13 +61,20 @@ def encode(record: Record) -> Document:
     model = type(record)
     free = free_fields(model)
     document: Document = dict(record.unknown_fields)
-    for name, value in record.__dict__.items():
+    for name, value in field_values(record, model.model_fields).items():
         if name in free or (type(value) in _AS_IS and _is_sound(value)):
             document[name] = value
         else:
             document[name] = encoded(model, name, value)
     document[SCHEMA_VERSION] = spec_of(model).schema_version
     return document
+
+
+def field_values(record: Record, names: Collection[str]) -> Mapping[str, Any]:
+    """The values of the fields with these `names`, which are all there are."""
+    values = record.__dict__
+    # A cached property of a user's record lies beside them.
+    return values if len(values) == len(names) else {name: values[name] for name in names}
 
 
 def _is_sound(value: Any) -> bool:
@@ -118,28 +128,63 @@ def _must_be_stored(model: type[Record]) -> frozenset[str]:
     return frozenset({*spec_of(model).key, *invented})
 
 
-def decode(ref: Ref[R], document: Document) -> R:
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What can be told beforehand of the documents of a record type."""
+
+    version: int
+    fields: set[str]
+    needed: frozenset[str]
+
+
+@cache
+def _form(model: type[Record]) -> _Form:
+    return _Form(spec_of(model).schema_version, set(model.model_fields), _must_be_stored(model))
+
+
+def decode(ref: Ref[R], document: Document, *, owned: bool = False) -> R:
     """The record in a stored document, sharing nothing mutable with it.
 
+    A document that is `owned`, which nobody else holds, is used up instead of copied.
     Raises ``CorruptRecord`` naming the fields that do not fit, ``SchemaTooNew`` for a document of
     a newer version.
     """
     model = ref.model
-    document = _upgraded(ref, dict(document))
-    unknown = {name: copied(document.pop(name)) for name in document.keys() - model.model_fields}
-    if missing := _must_be_stored(model) - document.keys():
-        raise _corrupt(ref, sorted(missing), "missing")
+    form = _form(model)
+    origin = OWNED if owned else STORED
+    if not owned:
+        document = dict(document)
+    if (version := document.pop(SCHEMA_VERSION, 0)) != form.version:
+        # What an upgrade makes may be shared: from here on it is copied.
+        document, origin = _upgraded(ref, document, version), STORED
+    is_complete = document.keys() == form.fields
+    unknown = None if is_complete else _unknown_of(ref, document, form)
     try:
-        record = model.model_validate(document, context=STORED)
+        record = model.model_validate(document, context=origin)
     except ValidationError as error:
-        fields = {
-            str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]
-        }
-        raise _corrupt(ref, sorted(fields), "not as the record type declares them") from None
+        raise _misfit(ref, error) from None
     if record.key != ref.key:
         raise _corrupt(ref, spec_of(model).key, "of another record than the document's id")
-    record._unknown = unknown  # pyright: ignore[reportPrivateUsage]
+    if unknown:
+        record._unknown = unknown  # pyright: ignore[reportPrivateUsage]
+    if is_complete:
+        # One set for all: to the garbage collector, a set each is a third of the record.
+        object.__setattr__(record, "__pydantic_fields_set__", form.fields)
     return record
+
+
+def _unknown_of(ref: Ref[Any], document: Document, form: _Form) -> Document:
+    """Take what this version does not know out of the document."""
+    unknown = {name: copied(document.pop(name)) for name in document.keys() - form.fields}
+    if missing := form.needed - document.keys():
+        raise _corrupt(ref, sorted(missing), "missing")
+    return unknown
+
+
+def _misfit(ref: Ref[Any], error: ValidationError) -> CorruptRecord:
+    details = error.errors(include_url=False)
+    fields = {str(detail["loc"][0]) for detail in details if detail["loc"]}
+    return _corrupt(ref, sorted(fields), "not as the record type declares them")
 
 
 def _corrupt(ref: Ref[Any], fields: tuple[str, ...] | list[str], what: str) -> CorruptRecord:
@@ -151,11 +196,9 @@ def _corrupt(ref: Ref[Any], fields: tuple[str, ...] | list[str], what: str) -> C
     )
 
 
-def _upgraded(ref: Ref[R], document: Document) -> Document:
-    known = spec_of(ref.model).schema_version
-    stored = document.pop(SCHEMA_VERSION, 0)
-    if stored == known:
-        return document
+def _upgraded(ref: Ref[R], document: Document, stored: object) -> Document:
+    """The document, `stored` by another version, in the form of this one."""
+    known = _form(ref.model).version
     if type(stored) is not int or stored < 0:
         raise _corrupt(ref, [SCHEMA_VERSION], "no version")
     if stored > known:

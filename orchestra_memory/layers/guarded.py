@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -15,14 +16,15 @@ from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record
 from ..resilience.deadline import Deadline
-from ..resilience.retry import Retries, may_repeat, retried
+from ..resilience.retry import Attempts, Retries, may_repeat, resumed, retried
+from ..scanning import PAGE_SIZE
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 SECONDS_PER_RECORD: Final = 0.02
-"""What each further record of a bulk call adds to its deadline: a slow 400 records a second, in eight
-calls at once."""
+"""What each further record of a bulk call adds to its deadline, in seconds: eight calls at once may
+then share a slow 400 records a second."""
 AGGREGATE_FACTOR: Final = 5
 """An aggregation may take this many times as long as a single operation."""
 GRACE: Final = 0.05
@@ -63,6 +65,27 @@ class GuardedMemory(MemoryManager):
         options = self._bounded(options, query.page_size)
         return await self._guard("find", options, lambda o: self._inner.find(query, options=o))
 
+    def pages(self, query: Query[R], *, options: Options = DEFAULT) -> AsyncGenerator[Page[R]]:
+        later = self._bounded(options, max(query.page_size, PAGE_SIZE))
+
+        def attempts() -> Attempts:
+            return Attempts(self._retries, Deadline.after(later.timeout), repeatable=True)
+
+        return resumed(lambda rest: self._pages(rest, options), query, attempts)
+
+    async def _pages(self, query: Query[R], options: Options) -> AsyncGenerator[Page[R]]:
+        bounds = self._bounded(options, query.page_size)
+        # Pages that follow the first may be larger, in whatever way the store makes them.
+        later = self._bounded(options, max(query.page_size, PAGE_SIZE))
+        async with aclosing(self._inner.pages(query, options=later)) as pages:
+            while True:
+                with within("find", bounds):
+                    page = await anext(pages, None)
+                if page is None:
+                    return
+                yield page
+                bounds = later
+
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
@@ -95,19 +118,26 @@ class GuardedMemory(MemoryManager):
         async def attempt() -> T:
             return await call(replace(options, timeout=deadline.left()))
 
-        try:
-            with anyio.fail_after(deadline.left() + GRACE):
-                return await retried(
-                    attempt, policy=self._retries, deadline=deadline, repeatable=repeatable
-                )
-        except TimeoutError as error:
-            if isinstance(error, DeadlineExceeded):
-                raise
-            raise DeadlineExceeded(
-                f"no answer to {operation} in {options.timeout:g} s",
-                operation=operation,
-                ambiguous=operation == "write",
-            ) from error
+        with within(operation, options):
+            return await retried(
+                attempt, policy=self._retries, deadline=deadline, repeatable=repeatable
+            )
+
+
+@contextmanager
+def within(operation: str, options: Options) -> Iterator[None]:
+    """Raise ``DeadlineExceeded`` where the store does not keep the deadline itself."""
+    try:
+        with anyio.fail_after((options.timeout or 0) + GRACE):
+            yield
+    except TimeoutError as error:
+        if isinstance(error, DeadlineExceeded):
+            raise
+        raise DeadlineExceeded(
+            f"no answer to {operation} in {options.timeout:g} s",
+            operation=operation,
+            ambiguous=operation == "write",
+        ) from error
 
 
 def timeout_for(size: int, single: float) -> float:

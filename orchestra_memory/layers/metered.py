@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 from ..costs import OPERATIONS, Cost, Operation
@@ -67,6 +68,13 @@ class MeteredMemory(MemoryManager):
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
         return await self._metered("find", self._inner.find(query, options=options))
 
+    async def pages(
+        self, query: Query[R], *, options: Options = DEFAULT
+    ) -> AsyncGenerator[Page[R]]:
+        async with aclosing(self._inner.pages(query, options=options)) as pages:
+            while page := await self._metered_page(pages):
+                yield page
+
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
@@ -76,6 +84,14 @@ class MeteredMemory(MemoryManager):
 
     async def health(self) -> Health:
         return await self._inner.health()
+
+    async def _metered_page(self, pages: AsyncGenerator[Page[R]]) -> Page[R] | None:
+        try:
+            return await self._metered("find", anext(pages))
+        except StopAsyncIteration:
+            self._calls -= 1
+            self._failed -= 1
+            return None
 
     async def _metered(self, operation: Operation, call: Awaitable[A]) -> A:
         self._calls += 1

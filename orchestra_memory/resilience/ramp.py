@@ -13,6 +13,8 @@ RATE: Final = 500.0
 GROWTH: Final = 1.5
 PERIOD: Final = 300.0
 """Seconds after which the rate may grow by half."""
+PERIODS: Final = 50.0
+"""Times it grows; by then it is far beyond what anything can send."""
 
 
 @dataclass(slots=True)
@@ -25,7 +27,7 @@ class Ramp:
     def rate(self, now: float) -> float:
         """Operations a second that are allowed at this time."""
         began = now if self.began is None else self.began
-        return float(RATE * GROWTH ** ((now - began) // PERIOD))
+        return float(RATE * GROWTH ** min(PERIODS, (now - began) // PERIOD))
 
     def pause(self, operations: int, now: float) -> float:
         """Seconds to wait before so many operations begin; they count as begun."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import anyio
 
 from ..errors import DeadlineExceeded, Overloaded, Unavailable
-from ..operations import PRESENT, Op, Patch
+from ..operations import PRESENT, Op, Page, Patch
+from ..queries import Query
+from ..record import Record
 from .deadline import Deadline
 
+R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 BUDGET_RATIO: Final = 0.1
@@ -120,3 +124,24 @@ async def retried(
             return await call()
         except (Unavailable, Overloaded) as error:
             await attempts.pause(error)
+
+
+async def resumed(
+    pages: Callable[[Query[R]], AsyncGenerator[Page[R]]],
+    query: Query[R],
+    attempts: Callable[[], Attempts],
+) -> AsyncGenerator[Page[R]]:
+    """All pages of `query`; where they break off they are asked for anew behind the last one."""
+    left = attempts()
+    while True:
+        try:
+            async with aclosing(pages(query)) as rest:
+                async for page in rest:
+                    yield page
+                    left = attempts()
+                    if page.cursor is not None:
+                        query = query.with_(after=page.cursor)
+        except (Unavailable, Overloaded) as error:
+            await left.pause(error)
+        else:
+            return

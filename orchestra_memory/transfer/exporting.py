@@ -98,7 +98,7 @@ def _queries(selection: Selection, start: Start | None) -> list[Query[Any]]:
 
 async def _pages(memory: MemoryManager, query: Query[R]) -> AsyncIterator[Page[R]]:
     while True:
-        page = await memory.find(query, options=Options(timeout=PATIENCE))
+        page = await memory.find(query, options=Options(timeout=PATIENCE, corrupt="raise"))
         if not page.complete:
             raise Unavailable(
                 "an outage hides part of the records; export again when the store is back",

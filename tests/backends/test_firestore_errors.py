@@ -42,6 +42,7 @@ LINK = "https://console.firebase.google.com/project/p/firestore/indexes?create=a
         ),
         (google.InvalidArgument("bad"), StorageError),
         (google.InternalServerError("bug"), StorageError),
+        (google.InternalServerError("Received RST_STREAM with error code 2"), Unavailable),
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
@@ -53,6 +54,11 @@ def test_each_error_is_translated_with_its_cause(
         raise error
     assert type(caught.value) is ours
     assert caught.value.__cause__ is error
+
+
+def test_not_found_where_absence_is_an_answer_is_about_the_database() -> None:
+    with pytest.raises(ConfigurationError), translated("read"):
+        raise google.NotFound("")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pydantic import Field
 from orchestra_memory import (
     Count,
     JsonLike,
+    JsonMap,
     LocalMemory,
     MemoryItem,
     Query,
@@ -203,3 +204,37 @@ async def test_text_that_agrees_in_all_that_is_compared_still_pages_without_loss
     for order in ("text", "-text"):
         found = await ids(memory, Query(Loose, order_by=order, page_size=2))
         assert sorted(found) == [f"k{i}" for i in range(9)]
+
+
+class Versioned(Record, collection="versioned", schema_version=2):
+    """Tells in its own data that it was brought up to date."""
+
+    id: str
+    data: JsonMap = Field(default_factory=dict)
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any], from_version: int) -> dict[str, Any]:
+        return {**data, "data": {"was": from_version}}
+
+
+async def test_answers_to_an_id_asked_for_twice_are_alike_and_share_nothing(tmp_path) -> None:
+    record = Versioned(id="a", data={"list": [1]})
+    async with SqliteMemory.open(tmp_path / "state.db") as memory:
+        await memory.put(record)
+        first, second = await memory.get_many(Versioned, ["a", "a"])
+    assert first == second == record
+    assert first is not None
+    assert second is not None
+    first.data["list"].append(2)
+    assert second == record
+
+
+@pytest.mark.parametrize("count", [127, 128, 129, 300])
+async def test_any_number_of_ids_is_answered_in_their_order(tmp_path, count) -> None:
+    keys = [f"n{i}" for i in range(count)]
+    async with SqliteMemory.open(tmp_path / "state.db") as memory:
+        await memory.put_many(Versioned(id=key) for key in keys[::2])
+        found = await memory.get_many(Versioned, keys)
+    assert [record and record.id for record in found] == [
+        key if i % 2 == 0 else None for i, key in enumerate(keys)
+    ]

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -23,7 +24,6 @@ from orchestra_memory import (
     SystemState,
     Unavailable,
 )
-from orchestra_memory.backends.sqlite import memory as sqlite_memory
 from orchestra_memory.backends.sqlite import schema as sqlite_schema
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +72,29 @@ async def test_in_a_shared_commit_each_write_succeeds_or_fails_for_itself(file) 
         ]
         found = await memory.get_many(MemoryItem, [f"n{i}" for i in range(40)])
         assert [record is None for record in found] == [bool(i % 2) for i in range(40)]
+
+
+async def test_in_a_shared_commit_only_the_write_that_sqlite_refuses_fails(file) -> None:
+    async with SqliteMemory.open(file) as memory:
+        await memory.put(item("first"))
+        with closing(sqlite3.connect(file)) as other, other:
+            other.execute(
+                "CREATE TRIGGER refuse BEFORE INSERT ON documents WHEN NEW.id = 'refused' "
+                "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            )
+        answers = await asyncio.gather(
+            *(
+                memory.write([Put(item(f"n{i}")), Put(item("refused" if i == 7 else f"m{i}"))])
+                for i in range(20)
+            ),
+            return_exceptions=True,
+        )
+        assert [isinstance(answer, StorageError) for answer in answers] == [
+            i == 7 for i in range(20)
+        ]
+        assert commits(memory)[1] < 20
+        found = await memory.get_many(MemoryItem, [f"n{i}" for i in range(20)])
+        assert [record is None for record in found] == [i == 7 for i in range(20)]
 
 
 async def test_revisions_of_a_shared_commit_differ_and_follow_the_order(file) -> None:
@@ -167,8 +190,7 @@ async def test_a_cancelled_write_happened_whole_or_not_at_all(file) -> None:
         assert first.count(None) == 20
 
 
-async def test_a_cancelled_bulk_write_stops_between_commits(file, monkeypatch) -> None:
-    monkeypatch.setattr(sqlite_memory, "WINDOW", 2)
+async def test_a_cancelled_bulk_write_stops_between_commits(file) -> None:
     async with SqliteMemory.open(file) as memory:
         records = [item(f"n{i:05}") for i in range(10_000)]
         task = asyncio.create_task(memory.put_many(records))

@@ -33,6 +33,7 @@ from orchestra_memory import (
     Snapshot,
     Unavailable,
 )
+from orchestra_memory.backends.firestore import calls, streams
 from orchestra_memory.backends.firestore.access import close_client
 from orchestra_memory.operations import DEFAULT
 
@@ -53,7 +54,7 @@ def notes(count: int) -> list[Note]:
 
 
 class Wire:
-    """Counts what goes through Google's client, whatever the library says of it."""
+    """Counts what is sent and answered, whatever the library says of it."""
 
     def __init__(self) -> None:
         self.seen = Billed()
@@ -65,47 +66,42 @@ class Wire:
         deletes = [write.HasField("delete") for write in writes]
         self.seen += Billed(writes=deletes.count(False), deletes=deletes.count(True))
 
-    async def returned(self, stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """A query's answers; one that finds nothing is billed a read all the same."""
-        found = 0
-        try:
-            async for response in stream:
-                found += type(response).pb(response).HasField("document")
-                yield response
-        finally:
-            self.seen += Billed(reads=max(1, found))
-
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire()
-    commit, lookup = FirestoreAsyncClient.commit, FirestoreAsyncClient.batch_get_documents
-    query, aggregation = FirestoreAsyncClient.run_query, FirestoreAsyncClient.run_aggregation_query
-    single = FirestoreAsyncClient.get_document
+    commit, single = FirestoreAsyncClient.commit, FirestoreAsyncClient.get_document
+    aggregation, stream = FirestoreAsyncClient.run_aggregation_query, streams.answered
 
     async def committed(self: Any, *, request: Any, **how: Any) -> Any:
         wire.written(type(request).pb(request).writes)
         return await commit(self, request=request, **how)
 
-    async def looked_up(self: Any, *, request: Any, **how: Any) -> Any:
-        wire.seen += Billed(reads=len(type(request).pb(request).documents))
-        return await lookup(self, request=request, **how)
-
     async def got(self: Any, *, request: Any, **how: Any) -> Any:
         wire.seen += Billed(reads=1)
         return await single(self, request=request, **how)
 
-    async def queried(self: Any, *, request: Any, **how: Any) -> Any:
-        return wire.returned(await query(self, request=request, **how))
+    async def answered(api: Any, kind: Any, request: Any, take: Any, sent: Any) -> None:
+        found: list[Any] = []
+
+        def taken(answer: Any) -> None:
+            found.extend([answer] if answer.document is not None else [])
+            take(answer)
+
+        try:
+            await stream(api, kind, request, taken, sent)
+        finally:
+            # A query that finds nothing is billed a read all the same.
+            reads = max(1, len(found)) if kind is streams.QUERY else len(request.documents)
+            wire.seen += Billed(reads=reads)
 
     async def aggregated(self: Any, *, request: Any, **how: Any) -> Any:
         wire.seen += Billed(reads=1)
         return await aggregation(self, request=request, **how)
 
     monkeypatch.setattr(FirestoreAsyncClient, "commit", committed)
-    monkeypatch.setattr(FirestoreAsyncClient, "batch_get_documents", looked_up)
     monkeypatch.setattr(FirestoreAsyncClient, "get_document", got)
-    monkeypatch.setattr(FirestoreAsyncClient, "run_query", queried)
+    monkeypatch.setattr(calls, "answered", answered)
     monkeypatch.setattr(FirestoreAsyncClient, "run_aggregation_query", aggregated)
     return wire
 

@@ -6,10 +6,12 @@ from typing import assert_type
 from orchestra_memory import (
     AgentState,
     Billed,
+    CorruptRecord,
     Cost,
     Count,
     MemoryItem,
     MemoryManager,
+    Options,
     Page,
     Prices,
     Query,
@@ -52,6 +54,11 @@ async def queries(memory: MemoryManager) -> None:
     assert_type(await memory.aggregate(query, [Count("n")]), Totals)
     async for note in memory.scan(query):
         assert_type(note, Note)
+    errors: list[CorruptRecord] = []
+    async for note in memory.scan(query, on_corrupt=errors.append):
+        assert_type(note, Note)
+    page = await memory.find(query, options=Options(corrupt="skip"))
+    assert_type(page.corrupt, tuple[CorruptRecord, ...])
 
 
 async def opened() -> None:

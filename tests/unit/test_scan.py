@@ -1,14 +1,24 @@
 """A scan reads little for who leaves early, and ahead for who reads on."""
 
 import asyncio
+import gc
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from orchestra_memory import LocalMemory, MemoryItem, Options, Page, Query, Unavailable
+from orchestra_memory import (
+    AgentData,
+    LocalMemory,
+    MemoryItem,
+    Options,
+    Page,
+    Query,
+    Unavailable,
+)
 from orchestra_memory.operations import DEFAULT
+from orchestra_memory.scanning import weight
 
 pytestmark = pytest.mark.anyio
 
@@ -53,8 +63,45 @@ async def test_pages_grow_for_who_reads_on() -> None:
     async for _ in memory.scan(Query(MemoryItem, page_size=10)):
         pass
     assert memory.sizes[:2] == [10, 10]
-    assert max(memory.sizes) == 2_000
-    assert len(memory.sizes) < 15
+    assert max(memory.sizes) == 5_000
+    assert len(memory.sizes) < 10
+
+
+async def test_pages_of_heavy_records_grow_less() -> None:
+    memory = Watched()
+    text = "x" * 100_000
+    items = [MemoryItem(id=f"{i:05}", user_id="a", text_content=text) for i in range(500)]
+    await memory.put_many(items)
+    assert [item async for item in memory.scan(Query(MemoryItem, page_size=10))] == items
+    assert memory.sizes[:3] == [10, 10, 40]
+    assert 40 < max(memory.sizes) < 200
+
+
+@pytest.mark.parametrize(
+    ("value", "least"),
+    [
+        ("x" * 1_000, 1_000),
+        (b"x" * 1_000, 1_000),
+        ([0.5] * 768, 24 * 768),
+        ({str(i): "x" * 1_000 for i in range(20)}, 20_000),
+        ([{"a": ["x" * 500, "y" * 500]}] * 30, 30_000),
+    ],
+)
+def test_the_weight_of_a_record_counts_what_is_in_it(value: Any, least: int) -> None:
+    heavy = AgentData(agent_id="a", data_type="t", content=value)
+    light = AgentData(agent_id="a", data_type="t", content=None)
+    assert least <= weight(heavy) - weight(light) <= 3 * least
+
+
+async def test_a_heavy_page_that_was_asked_for_is_kept() -> None:
+    memory = Watched()
+    text = "x" * 1_000_000
+    await memory.put_many(
+        MemoryItem(id=f"{i:05}", user_id="a", text_content=text) for i in range(60)
+    )
+    async for _ in memory.scan(Query(MemoryItem, page_size=20)):
+        pass
+    assert memory.sizes == [20, 20, 20]
 
 
 async def test_a_page_size_above_the_largest_is_kept() -> None:
@@ -92,3 +139,39 @@ async def test_a_failure_ahead_is_met_only_by_who_gets_there() -> None:
     with pytest.raises(Unavailable):
         await read_all()
     assert len(read) == 60
+
+
+async def test_a_failure_ahead_of_who_leaves_early_is_not_reported_as_forgotten() -> None:
+    memory = await filled(5_000, failing=3)
+    forgotten: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: forgotten.append(context))
+    try:
+        scan = memory.scan(Query(MemoryItem, page_size=10))
+        for _ in range(25):
+            await anext(scan)
+        await anyio.lowlevel.checkpoint()
+        assert len(memory.sizes) == 4
+        await scan.aclose()  # type: ignore[attr-defined]
+        gc.collect()
+        await anyio.lowlevel.checkpoint()
+    finally:
+        loop.set_exception_handler(None)
+    assert forgotten == []
+
+
+async def test_a_cancelled_scan_leaves_nothing_behind() -> None:
+    memory = await filled(5_000)
+    before = asyncio.all_tasks()
+    with anyio.CancelScope() as scope:
+        read = 0
+        async for _ in memory.scan(Query(MemoryItem, page_size=10)):
+            read += 1
+            if read == 25:
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+    assert read == 25
+    gc.collect()
+    with anyio.fail_after(10):
+        while asyncio.all_tasks() != before:  # noqa: ASYNC110 -- no event tells
+            await anyio.sleep(0.001)

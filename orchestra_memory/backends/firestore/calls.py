@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from google.api_core.exceptions import NotFound
 
-from ...codec.firestore.decode import decode_fields, decode_micros, decode_value
+from ...codec.document import Document
+from ...codec.firestore.decode import decode_micros, decode_value
 from ...codec.firestore.encode import encode_time
 from ...codec.firestore.messages import (
     AggregationRequest,
@@ -19,7 +21,8 @@ from ...codec.firestore.messages import (
     commit_request,
     wrappers,
 )
-from ...errors import Overloaded, Unavailable
+from ...codec.firestore.wire import Answer, found
+from ...errors import CorruptRecord, Overloaded, Unavailable
 from ...operations import Revision
 from ...resilience.deadline import Deadline
 from ...resilience.retry import Attempts, Retries
@@ -28,13 +31,17 @@ from ..rows import Row
 from .access import call_metadata, database_path
 from .channels import Channels
 from .errors import translated
+from .parts import PARTS
 from .query import DISTANCE
+from .streams import GET, QUERY, Sent, answered, answers
 
 if TYPE_CHECKING:
     from google.cloud.firestore_v1.async_client import AsyncClient
 
 NAMES_PER_REQUEST: Final = 400
 """Documents asked for in one request."""
+STREAM_SECONDS: Final = 3_600.0
+"""How long one answer may go on; a slow reader's is then continued by another."""
 READS_IN_FLIGHT: Final = 4
 """Requests under way at once for one read: then several answers come for each turn of the loop."""
 
@@ -48,20 +55,40 @@ class Documents:
     """Rows by document name, in the order found, and the server's time at which they hold.
 
     They are added as they arrive. The time is ``None`` until an answer tells it; ``answers`` counts
-    what was found and what was not.
+    what was found and what was not. ``torn`` names the roots of large records.
     """
 
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
     as_of: Revision | None = None
     answers: int = 0
+    torn: list[str] = field(default_factory=list[str])
+
+    def add(self, answer: Answer) -> None:
+        self.as_of = answer.as_of
+        if answer.name:
+            self.answers += 1
+        if answer.document is not None:
+            self.rows[answer.name] = row_of(answer, answer.document)
+            if PARTS in answer.document:
+                self.torn.append(answer.name)
 
 
-def row_of(message: Any) -> Row:
-    """Decoded as it arrives, so that the wire's messages need not be kept."""
-    document = decode_fields(message.fields)
+def row_of(answer: Answer, document: Document) -> Row:
+    stored_id = answer.name.rpartition("/")[2]
     distance = document.pop(DISTANCE, None)
-    stored_id = message.name.rpartition("/")[2]
-    return Row(stored_id, document, decode_micros(message.update_time), distance)
+    fault = _damage(answer) if answer.damaged else None
+    return Row(stored_id, document, answer.revision, distance, fault)
+
+
+def _damage(answer: Answer) -> CorruptRecord:
+    *_, collection, key = answer.name.split("/")
+    return CorruptRecord(
+        f"{collection}/{key}: no value can be made of the stored fields "
+        f"{', '.join(answer.damaged)}; they hold times beyond the year 9999",
+        collection=collection,
+        key=key,
+        fields=answer.damaged,
+    )
 
 
 class Calls:
@@ -82,7 +109,10 @@ class Calls:
         await self._channels.aclose()
 
     def _how(self, deadline: Deadline) -> dict[str, Any]:
-        return {"retry": None, "timeout": deadline.left(), "metadata": self._metadata}
+        return {"retry": None, **self._sent(deadline)}
+
+    def _sent(self, deadline: Deadline) -> Sent:
+        return {"timeout": deadline.left(), "metadata": self._metadata}
 
     async def commit(self, writes: Sequence[bytes], deadline: Deadline) -> Any:
         """Apply ``Write`` messages, in their bytes, together; returns the ``CommitResponse``."""
@@ -101,12 +131,16 @@ class Calls:
     ) -> Documents:
         """The documents with these names, each once, as of one moment; the absent are left out."""
         documents = Documents(as_of=as_of)
-        requests = self._get_requests(list(dict.fromkeys(names)), fields)
-        if requests:
-            await self._get(requests[0], deadline, documents)
+        wanted = list(dict.fromkeys(names))
+        first, *others = [
+            partial(
+                self._get, wanted[start : start + NAMES_PER_REQUEST], fields, deadline, documents
+            )
+            for start in range(0, max(1, len(wanted)), NAMES_PER_REQUEST)
+        ]
+        await first()
         # The others are read as of the first one's time, so that all of it holds at once.
-        jobs = [partial(self._get, request, deadline, documents) for request in requests[1:]]
-        await side_by_side(jobs, READS_IN_FLIGHT)
+        await side_by_side(others, READS_IN_FLIGHT)
         return documents
 
     async def get_one(self, name: str, deadline: Deadline) -> Documents:
@@ -119,48 +153,42 @@ class Calls:
                 )
             except NotFound as error:
                 if name in str(error):
-                    return Documents()
+                    return Documents(answers=1)
                 # Perhaps it is the database that was not found; a stream tells the two apart.
                 return await self.get([name], deadline)
-        return Documents({name: row_of(wrappers.Document.pb(response))})
+        documents = Documents()
+        documents.add(found(wrappers.Document.pb(response)))
+        return documents
 
-    def _get_requests(self, names: list[str], fields: Sequence[str]) -> list[Any]:
-        requests: list[Any] = []
-        for start in range(0, len(names), NAMES_PER_REQUEST):
-            some = names[start : start + NAMES_PER_REQUEST]
-            requests.append(BatchGetRequest(database=self.database, documents=some))
-            if fields:
-                requests[-1].mask.field_paths.extend(fields)
-        return requests
-
-    async def _get(self, request: Any, deadline: Deadline, documents: Documents) -> None:
-        """Add what is found of one request's names."""
-        unanswered = dict.fromkeys(request.documents)
-        ask = partial(self._get_unanswered, request, deadline, documents, unanswered)
+    async def _get(
+        self, names: list[str], fields: Sequence[str], deadline: Deadline, documents: Documents
+    ) -> None:
+        """Add what is found of so few names that one request takes them."""
+        unanswered = dict.fromkeys(names)
+        ask = partial(self._get_unanswered, unanswered, fields, deadline, documents)
         await self._unbroken(ask, deadline, documents)
 
     async def _get_unanswered(
-        self, request: Any, deadline: Deadline, documents: Documents, unanswered: dict[str, None]
+        self,
+        unanswered: dict[str, None],
+        fields: Sequence[str],
+        deadline: Deadline,
+        documents: Documents,
     ) -> None:
         if not unanswered:
             return
-        del request.documents[:]
-        request.documents.extend(unanswered)
+        request = BatchGetRequest(database=self.database, documents=unanswered)
+        if fields:
+            request.mask.field_paths.extend(fields)
         if documents.as_of is not None:
             encode_time(request.read_time, documents.as_of)
+
+        def take(answer: Answer) -> None:
+            documents.add(answer)
+            unanswered.pop(answer.name, None)
+
         with translated("read"), self._channels.borrowed() as api:
-            stream = await api.batch_get_documents(
-                request=wrappers.BatchGetDocumentsRequest.wrap(request), **self._how(deadline)
-            )
-            async for response in stream:
-                message = wrappers.BatchGetDocumentsResponse.pb(response)
-                documents.as_of = decode_micros(message.read_time)
-                documents.answers += 1
-                if message.HasField("found"):
-                    documents.rows[message.found.name] = row_of(message.found)
-                    unanswered.pop(message.found.name, None)
-                else:
-                    unanswered.pop(message.missing, None)
+            await answered(api, GET, request, take, self._sent(deadline))
 
     async def query(
         self,
@@ -184,6 +212,15 @@ class Calls:
             await self._unbroken(ask, deadline, documents)
         return documents
 
+    async def stream(self, parent: str, query: Any) -> AsyncGenerator[Answer]:
+        """The same as it comes, for as long as it takes its reader up to :data:`STREAM_SECONDS`."""
+        request = QueryRequest(parent=parent, structured_query=query)
+        sent = Sent(timeout=STREAM_SECONDS, metadata=self._metadata)
+        with translated("find", query), self._channels.borrowed() as api:
+            async with aclosing(answers(api, QUERY, request, sent)) as stream:
+                async for answer in stream:
+                    yield answer
+
     async def _query_rest(
         self,
         parent: str,
@@ -201,15 +238,7 @@ class Calls:
         if documents.as_of is not None:
             encode_time(request.read_time, documents.as_of)
         with translated("find", query), self._channels.borrowed() as api:
-            stream = await api.run_query(
-                request=wrappers.RunQueryRequest.wrap(request), **self._how(deadline)
-            )
-            async for response in stream:
-                message = wrappers.RunQueryResponse.pb(response)
-                documents.as_of = decode_micros(message.read_time)
-                if message.HasField("document"):
-                    documents.answers += 1
-                    documents.rows[message.document.name] = row_of(message.document)
+            await answered(api, QUERY, request, documents.add, self._sent(deadline))
 
     async def _unbroken(
         self, ask: Callable[[], Awaitable[None]], deadline: Deadline, documents: Documents

@@ -9,10 +9,10 @@ from typing import Final
 
 import anyio
 
-from ...bulk import write_chunks
+from ...bulk import cause_of, write_chunks
 from ...codec.document import is_expired
 from ...codec.firestore.decode import decode_micros
-from ...errors import InvalidBatch, OrchestraMemoryError
+from ...errors import DeadlineExceeded, InvalidBatch, OrchestraMemoryError, PartialWrite
 from ...operations import Billed, Delete, Op, Options, Receipt
 from ...record import EXPIRATION
 from ...resilience.concurrency import Concurrency
@@ -86,12 +86,15 @@ class Commits:
         except OrchestraMemoryError as error:
             if len(chunks) == 1:
                 raise
-            raise stopped(chunks, range(len(receipts)), error) from error
+            raise stopped(chunks, range(len(receipts)), error) from cause_of(error)
         return together(receipts)
 
     async def _commit_in_turn(self, chunk: Chunk, deadline: Deadline) -> Receipt:
         if self._ramp is not None:
-            await anyio.sleep(self._ramp.pause(len(chunk), time.monotonic()))
+            pause = self._ramp.pause(len(chunk), time.monotonic())
+            if not deadline.allows(pause):
+                raise DeadlineExceeded("the ramp allows no more in this time", operation="write")
+            await anyio.sleep(pause)
 
         async def attempt() -> Receipt:
             async with self._concurrency.slot(telling=2 * len(chunk) > MAX_OPERATIONS):
@@ -113,11 +116,15 @@ class Commits:
         """Firestore counts index entries too, of which only it knows the number."""
         middle = len(chunk) // 2
         halves = chunk[:middle], chunk[middle:]
-        first = await self._commit_in_turn(halves[0], deadline)
+        receipts: list[Receipt] = []
         try:
-            return together([first, await self._commit_in_turn(halves[1], deadline)])
+            for half in halves:
+                receipts.append(await self._commit_in_turn(half, deadline))
         except OrchestraMemoryError as error:
-            raise stopped(halves, [0], error) from error
+            if not receipts and not isinstance(error, PartialWrite):
+                raise
+            raise stopped(halves, range(len(receipts)), error) from cause_of(error)
+        return together(receipts)
 
     async def _commit(self, chunk: Chunk, deadline: Deadline) -> Receipt:
         """One commit. What its preconditions met is read only when they did not hold."""

@@ -27,6 +27,7 @@ from .query import index_for
 _LINK = re.compile(r"https://console\S+")
 _WRONG_VERSION = ("base version", "stored version")
 _NOT_CONNECTED = ("failed to connect", "Connection refused", "DNS resolution failed")
+_RESET = "RST_STREAM"
 _TOO_BIG = ("Transaction too big", "message larger than max", "exceeds maximum size")
 _WRITES = frozenset({"write"})
 
@@ -57,7 +58,10 @@ def translate(error: Exception, operation: str, query: Any) -> Exception:
         return TooBig("Firestore finds the transaction too big", operation=operation)
     if query is not None and isinstance(error, google.FailedPrecondition):
         return _index_missing(error, query)
-    if isinstance(error, google.NotFound) and "database" in str(error):
+    # Reads tell what is absent by an answer: not found is the database, whatever the words.
+    if isinstance(error, google.NotFound) and (
+        operation not in _WRITES or "database" in str(error)
+    ):
         return ConfigurationError(
             "the Firestore database does not exist in this project; create it "
             "(gcloud firestore databases create) or name another"
@@ -79,6 +83,8 @@ def _by_code(error: Exception, operation: str, collection: str) -> OrchestraMemo
             return DeadlineExceeded("Firestore did not answer in time", ambiguous=sent, **where)
         case google.ServiceUnavailable() | google.Cancelled():
             return Unavailable("Firestore cannot be reached", ambiguous=sent, **where)
+        case google.InternalServerError() if _RESET in str(error):
+            return Unavailable("Firestore's answer broke off", ambiguous=sent, **where)
         case google.ResourceExhausted():
             return Overloaded("Firestore refuses more load: a quota or a size is exceeded", **where)
         case google.Aborted():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ...codec.cursor import Position, decode_cursor
@@ -23,6 +24,7 @@ from ...operations import (
     Ref,
     Revision,
     Snapshot,
+    Stored,
     Totals,
 )
 from ...protocol import MemoryManager
@@ -30,13 +32,16 @@ from ...queries import MAX_NEIGHBOURS, Query
 from ...record import EXPIRATION, Record
 from ...resilience.deadline import Deadline
 from ...resilience.ramp import Ramp
-from ...slices import sliced
+from ...resilience.retry import Attempts, Retries, resumed
+from ...scanning import PAGES_BEFORE_READING_AHEAD
+from ...slices import mapped, sliced
 from ...values import utc_now
 from ..batches import address_of
-from ..rows import Row, Shown, page_of, position_of, room, stored_of
+from ..rows import Row, Shown, page_of, position_of, room, served_before, stored_of
 from .calls import Calls, Documents
 from .commits import Commits
 from .names import Names
+from .paging import streamed
 from .query import (
     add_expired,
     add_nearest,
@@ -67,6 +72,11 @@ class FirestoreMemory(MemoryManager):
     are tried again where that is safe; for single calls :class:`GuardedMemory` does so. ``ramp``
     holds bulk writes to 500 operations a second at first and half as many more every five minutes,
     as Firestore asks of traffic to collections that are new.
+
+    A single record is read by Firestore's request for one document, which takes less than one for
+    several but does not tell its time: ``Snapshot.as_of`` is ``None``. A layer that keeps answers,
+    and so must know as of when something is absent, says so by ``Options(cache="use")`` or
+    ``"refresh"``; then the time is told.
     """
 
     def __init__(
@@ -78,6 +88,7 @@ class FirestoreMemory(MemoryManager):
     ) -> None:
         self._calls = Calls(client)
         self._names = Names(self._calls.database, collections or {})
+        self._retries = Retries()
         self._commits = Commits(self._calls, self._names, Ramp() if ramp else None)
 
     def __repr__(self) -> str:
@@ -90,16 +101,22 @@ class FirestoreMemory(MemoryManager):
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
         now = utc_now()
         deadline = Deadline.after(options.timeout)
-        names = [self._names.document(address_of(ref)) for ref in refs]
+        names = await mapped(self._name_of, refs)
         documents = await self._documents(names, options, deadline)
+        # What is asked for twice is answered once, and so belongs to neither place alone.
+        owned = documents.answers == len(names)
         rows = await whole_rows(self._calls, documents, deadline)
-        items = [
-            None
-            if (row := rows.get(name)) is None or is_expired(row.document, now)
-            else stored_of(ref, row)
-            async for ref, name in sliced(zip(refs, names, strict=True))
-        ]
-        return Snapshot(tuple(items), documents.as_of, Billed(reads=len(set(names))))
+        take = rows.pop if owned else rows.get
+
+        def found(asked: tuple[Ref[R], str]) -> Stored[R] | None:
+            ref, name = asked
+            row = take(name, None)
+            if row is None or is_expired(row.document, now):
+                return None
+            return stored_of(ref, row, owned=owned)
+
+        items = await mapped(found, zip(refs, names, strict=True))
+        return Snapshot(tuple(items), documents.as_of, Billed(reads=documents.answers))
 
     async def write(self, ops: Sequence[Op], *, options: Options = DEFAULT) -> Receipt:
         return await self._commits.write(ops, options)
@@ -111,12 +128,41 @@ class FirestoreMemory(MemoryManager):
         position = decode_cursor(query)
         size = room(query, position)
         rows, as_of, read = await self._filled(query, position, size + 1, deadline)
-        more, billed, shown = len(rows) > size, Billed(reads=max(1, read)), Shown(query, options)
+        more, billed, shown = (
+            len(rows) > size,
+            Billed(reads=max(1, read)),
+            Shown(query, options, owned=True),
+        )
         async for row in sliced(rows[:size]):
             shown.add(row)
         return page_of(
-            query, position, rows[:size], more=more, as_of=as_of, billed=billed, shown=shown
+            query,
+            served_before(position),
+            rows[:size],
+            more=more,
+            as_of=as_of,
+            billed=billed,
+            shown=shown,
         )
+
+    def pages(self, query: Query[R], *, options: Options = DEFAULT) -> AsyncGenerator[Page[R]]:
+        """After two pages the rest comes in one answer, continued where it breaks off."""
+
+        def attempts() -> Attempts:
+            return Attempts(self._retries, Deadline.after(options.timeout), repeatable=True)
+
+        return resumed(lambda rest: self._pages(rest, options), query, attempts)
+
+    async def _pages(self, query: Query[R], options: Options) -> AsyncGenerator[Page[R]]:
+        for _ in range(PAGES_BEFORE_READING_AHEAD):
+            page = await self.find(query, options=options)
+            yield page
+            if page.cursor is None:
+                return
+            query = query.with_(after=page.cursor)
+        async with aclosing(streamed(self._calls, self._names, query, options)) as pages:
+            async for page in pages:
+                yield page
 
     async def aggregate(
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
@@ -140,6 +186,9 @@ class FirestoreMemory(MemoryManager):
             return Health("firestore", Status.DOWN, str(error), time.perf_counter() - started)
         detail = self._calls.database
         return Health("firestore", Status.OK, detail, time.perf_counter() - started)
+
+    def _name_of(self, ref: Ref[Any]) -> str:
+        return self._names.document(address_of(ref))
 
     async def _documents(self, names: list[str], options: Options, deadline: Deadline) -> Documents:
         if len(names) == 1 and options.cache not in FOR_A_CACHE:
@@ -169,7 +218,7 @@ class FirestoreMemory(MemoryManager):
                 parent, message, deadline, as_of=as_of, behind=behind
             )
             rows = list((await whole_rows(self._calls, documents, deadline)).values())
-            as_of, read = documents.as_of, read + len(rows)
+            as_of, read = documents.as_of, read + documents.answers
             living += [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
             if len(rows) < asked or len(living) >= wanted:
                 return living, as_of, read
@@ -180,7 +229,7 @@ class FirestoreMemory(MemoryManager):
         start_after(message, position, self._names.document(address))
 
     async def _find_nearest(self, query: Query[R], options: Options, deadline: Deadline) -> Page[R]:
-        now, size = utc_now(), room(query, None)
+        now, size, read = utc_now(), room(query, None), 0
         asked = size
         while True:
             message = structured(query, self._names.collection(query))
@@ -190,19 +239,18 @@ class FirestoreMemory(MemoryManager):
             )
             rows = list((await whole_rows(self._calls, documents, deadline)).values())
             living = [r for r in rows if not (query.hides_expired and is_expired(r.document, now))]
+            read += documents.answers
             if len(living) >= size or len(rows) < asked or asked == MAX_NEIGHBOURS:
                 break
             asked = min(MAX_NEIGHBOURS, asked * 2)
-        billed, as_of, shown = (
-            Billed(reads=max(1, len(rows))),
+        as_of, billed, shown = (
             documents.as_of,
-            Shown(query, options),
+            Billed(reads=max(1, read)),
+            Shown(query, options, owned=True),
         )
         async for row in sliced(living[:size]):
             shown.add(row)
-        return page_of(
-            query, None, living[:size], more=False, as_of=as_of, billed=billed, shown=shown
-        )
+        return page_of(query, 0, living[:size], more=False, as_of=as_of, billed=billed, shown=shown)
 
 
 _Sent = tuple[str, Any]

@@ -12,21 +12,26 @@ from .parts import PARTS, joined, part_names
 
 
 async def whole_rows(calls: Calls, found: Documents, deadline: Deadline) -> dict[str, Row]:
-    """The rows found, by document name and in order, with what lies in their parts."""
+    """The rows found, by document name and in order, with what lies in their parts.
+
+    The answers of the parts are added to those of `found`.
+    """
     rows = found.rows
-    torn = {
-        name: part_names(name, row.document) for name, row in rows.items() if PARTS in row.document
-    }
+    torn = {name: part_names(name, rows[name].document) for name in found.torn}
     if not torn:
         return rows
     # Read as of the same time as the roots, so that root and parts belong together.
     names = [part for parts in torn.values() for part in parts]
-    parts = (await calls.get(names, deadline, as_of=found.as_of)).rows
+    parts = await calls.get(names, deadline, as_of=found.as_of)
+    found.answers += parts.answers
     for name, wanted in torn.items():
-        rows[name] = _whole(name, rows[name], [parts.get(part) for part in wanted])
+        rows[name] = _whole(name, rows[name], [parts.rows.get(part) for part in wanted])
         if rows[name].fault is not None and found.as_of is None:
             # The root may have changed before its parts were read: again, as of one time.
-            return await whole_rows(calls, await calls.get(rows, deadline), deadline)
+            again = await calls.get(rows, deadline)
+            rows = await whole_rows(calls, again, deadline)
+            found.answers += again.answers
+            break
     return rows
 
 

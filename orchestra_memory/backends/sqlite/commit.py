@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from json import JSONEncoder
+from functools import cache, partial
 from typing import Final
 
 from ...codec.bytes import dumps
@@ -21,10 +20,8 @@ from ...values import to_micros
 from ..batches import Address, Prepared
 from ..rows import Row, decided, revisions_of
 from .errors import storage_error
-from .query import keys_of
+from .query import keys_text
 from .reads import row_at, stored_revision
-
-_keys_text = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _UPSERT = """
     INSERT INTO documents (namespace, collection, id, revision, expires, keys, document)
@@ -40,6 +37,8 @@ GROUP_SECONDS: Final = 0.5
 other writes, and other processes, wait for it."""
 
 Chunk = Sequence[Prepared]
+Changed = dict[Address, Row | None]
+Store = Callable[[sqlite3.Connection, Chunk, Changed], None]
 Values = tuple[str, str, str, int, int | None, str, str]
 
 
@@ -81,7 +80,7 @@ def commit_group(
     try:
         connection.execute("BEGIN IMMEDIATE")
         begun, jobs = True, take()
-        outcomes = _apply_all(connection, jobs)
+        outcomes = _apply_jobs(connection, jobs)
         applied = True
         connection.execute("COMMIT")
     except sqlite3.Error as error:
@@ -92,26 +91,45 @@ def commit_group(
     return outcomes
 
 
-def _apply_all(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
+def _apply_jobs(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Outcome]:
+    try:
+        return _apply_all(connection, jobs, _store)
+    except sqlite3.Error:
+        # What ends the whole transaction, such as a full disk, is everybody's failure.
+        if not connection.in_transaction:
+            raise
+    # It is one chunk's: again, so that the others do not share it. At once it would cost too much:
+    # a savepoint copies every page changed after it, and a single put takes a third more time.
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    return _apply_all(connection, jobs, _store_apart)
+
+
+def _apply_all(connection: sqlite3.Connection, jobs: Sequence[Job], store: Store) -> list[Outcome]:
     before = revision = stored_revision(connection)
     until = time.monotonic() + GROUP_SECONDS
     outcomes: list[Outcome] = []
     for job in jobs:
-        outcomes.append(_apply(connection, job, revision, until))
+        outcomes.append(_apply(partial(_apply_chunk, connection, store), job, revision, until))
         revision = outcomes[-1].version
     if revision != before:
         connection.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (revision,))
     return outcomes
 
 
-def _apply(connection: sqlite3.Connection, job: Job, revision: Revision, until: float) -> Outcome:
+def _apply(
+    apply: Callable[[Chunk, datetime, Revision], list[Revision | None]],
+    job: Job,
+    revision: Revision,
+    until: float,
+) -> Outcome:
     """At least the first of the job's chunks, and more while there is time."""
     done: list[list[Revision | None]] = []
     for chunk in job.chunks:
         if done and time.monotonic() > until:
             break
         try:
-            done.append(_apply_chunk(connection, chunk, job.now, revision + 1))
+            done.append(apply(chunk, job.now, revision + 1))
         except OrchestraMemoryError as error:
             return Outcome(tuple(done), revision, error)
         revision += 1
@@ -119,20 +137,31 @@ def _apply(connection: sqlite3.Connection, job: Job, revision: Revision, until: 
 
 
 def _apply_chunk(
-    connection: sqlite3.Connection, chunk: Chunk, now: datetime, revision: Revision
+    connection: sqlite3.Connection,
+    store: Store,
+    chunk: Chunk,
+    now: datetime,
+    revision: Revision,
 ) -> list[Revision | None]:
-    """All of the chunk or nothing of it."""
-
     def current(address: Address) -> Row | None:
         return row_at(connection, address)
 
     changed = decided(chunk, current, now, revision)
+    store(connection, chunk, changed)
+    return revisions_of(chunk, changed, revision)
+
+
+def _store(connection: sqlite3.Connection, chunk: Chunk, changed: Changed) -> None:
+    connection.executemany(_DELETE, _deleted(changed))
+    connection.executemany(_UPSERT, _upserted(chunk, changed))
+
+
+def _store_apart(connection: sqlite3.Connection, chunk: Chunk, changed: Changed) -> None:
+    """All of the chunk or nothing of it, whatever becomes of it."""
     connection.execute("SAVEPOINT chunk")
     try:
-        connection.executemany(_DELETE, _deleted(changed))
-        connection.executemany(_UPSERT, _upserted(chunk, changed))
+        _store(connection, chunk, changed)
     except sqlite3.Error as error:
-        # What ends the whole transaction, such as a full disk, is everybody's failure.
         if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO chunk")
@@ -140,16 +169,15 @@ def _apply_chunk(
     finally:
         if connection.in_transaction:
             connection.execute("RELEASE chunk")
-    return revisions_of(chunk, changed, revision)
 
 
-def _deleted(changed: dict[Address, Row | None]) -> Iterator[tuple[str, str, str]]:
+def _deleted(changed: Changed) -> Iterator[tuple[str, str, str]]:
     for (namespace, collection, stored_id), row in changed.items():
         if row is None:
             yield namespace or "", collection, stored_id
 
 
-def _upserted(chunk: Chunk, changed: dict[Address, Row | None]) -> Iterator[Values]:
+def _upserted(chunk: Chunk, changed: Changed) -> Iterator[Values]:
     """Made one by one, while SQLite takes the last: the interpreter lock is free in between."""
     left_out = {item.address: _left_out(item.op.ref.model) for item in chunk}
     for address, row in paced(changed.items()):
@@ -171,7 +199,7 @@ def _values(address: Address, row: Row, left_out: frozenset[str]) -> Values:
         stored_id,
         row.revision,
         _expires(row.document),
-        _keys_text(keys_of(row.document, left_out)),
+        keys_text(row.document, left_out),
         dumps(row.document),
     )
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeVar
 import anyio
 import anyio.to_thread
 
+from ...bulk import write_chunks
 from ...codec.cursor import decode_cursor
 from ...errors import OrchestraMemoryError, StorageError
 from ...health import Health, Status
@@ -34,7 +35,7 @@ from ...protocol import MemoryManager
 from ...queries import Query
 from ...record import Record, spec_of
 from ...values import utc_now
-from ..batches import Prepared, chunks_for, partial_write, prepare_all
+from ..batches import MAX_OPERATIONS, Prepared, chunks_for, prepare_all, stopped
 from .commit import Job, Outcome
 from .errors import translated, translated_at_open
 from .reads import aggregate_all, find_page, read_refs, snapshot, stored_revision
@@ -45,8 +46,6 @@ R = TypeVar("R", bound=Record)
 
 READERS: Final = 4
 """Threads that read."""
-WINDOW: Final = 32
-"""Chunks of one large write that the writer gets at a time."""
 
 
 class SqliteMemory(MemoryManager):
@@ -93,7 +92,12 @@ class SqliteMemory(MemoryManager):
         return await self._readers.run(partial(read_refs, refs=refs, now=self._clock()))
 
     async def write(self, ops: Sequence[Op], *, options: Options = DEFAULT) -> Receipt:
-        chunks = chunks_for(await prepare_all(ops), atomic=options.atomic)
+        if options.atomic is False and len(ops) > MAX_OPERATIONS:
+            return await write_chunks(ops, partial(self._write, atomic=False))
+        return await self._write(ops, atomic=options.atomic)
+
+    async def _write(self, ops: Sequence[Op], *, atomic: bool | None) -> Receipt:
+        chunks = chunks_for(await prepare_all(ops), atomic=atomic)
         revisions: list[int | None] = []
         version: int | None = None
         start = 0
@@ -112,7 +116,7 @@ class SqliteMemory(MemoryManager):
         position = decode_cursor(query)
         await self._index({query.model})
         return await self._readers.run(
-            partial(find_page, query=query, position=position, now=self._clock())
+            partial(find_page, query=query, position=position, now=self._clock(), options=options)
         )
 
     async def aggregate(
@@ -135,10 +139,10 @@ class SqliteMemory(MemoryManager):
         return Health("sqlite", Status.OK, f"{self._path.name}: {size:,} bytes", latency)
 
     async def _commit(self, chunks: Sequence[Sequence[Prepared]], start: int) -> Outcome:
-        window = chunks[start : start + WINDOW]
+        left = chunks[start:]
         try:
-            await self._index({item.op.ref.model for chunk in window for item in chunk})
-            outcome = await self._writer.commit(Job(window, self._clock()))
+            await self._index({item.op.ref.model for chunk in left for item in chunk})
+            outcome = await self._writer.commit(Job(left, self._clock()))
         except StorageError as error:
             outcome = Outcome((), 0, error)
         if outcome.error is None:
@@ -146,7 +150,7 @@ class SqliteMemory(MemoryManager):
         if len(chunks) == 1:
             raise outcome.error
         done = range(start + len(outcome.revisions))
-        raise partial_write(chunks, done, outcome.error) from outcome.error
+        raise stopped(chunks, done, outcome.error) from outcome.error
 
     async def _index(self, models: Iterable[type[Record]]) -> None:
         """The indexes of record types that this memory meets for the first time."""

@@ -6,12 +6,15 @@ out of the SQL, and marked so that somebody looks at the documents again.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
+from json.encoder import encode_basestring as quoted
 from types import NoneType
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +28,12 @@ from ...values import Vector, sort_key, to_micros
 KEY_LENGTH: Final = MAX_OPERAND_BYTES + 1
 """Characters, or bytes, of a value that are kept to sort by: more than anything compared with."""
 
+_TEXT: Final = sort_key("")
+"""What the key of a text begins with; the text follows, if it has no low characters."""
+_LOW_CHARACTER: Final = "\\u000"
+"""How the characters that sort keys move up begin in JSON; so do a few others."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _PLAIN_NAME = re.compile(r"\w+", re.ASCII)
 _SCALARS = (str, bytes, int, float, NoneType, date, Enum, UUID, Decimal)
 
@@ -55,7 +64,7 @@ class Selection:
         return f"{sql} LIMIT ?", (*self.where.parameters, limit)
 
 
-def quoted(text: str) -> str:
+def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -72,7 +81,7 @@ def key_column(field: str) -> str | None:
 
 def key_of(value: Any) -> str:
     """What is kept of a value to compare and sort by; of lists, maps and vectors only the kind."""
-    if isinstance(value, str | bytes):
+    if type(value) is str or type(value) is bytes:
         return sort_key(value[:KEY_LENGTH])
     if type(value) is list:
         return "J"
@@ -86,12 +95,30 @@ def keys_of(document: dict[str, Any], left_out: frozenset[str]) -> dict[str, str
     return {
         name: key_of(value)
         for name, value in document.items()
-        if name not in left_out and _PLAIN_NAME.fullmatch(name)
+        if name not in left_out and _name_text(name) is not None
     }
 
 
-def matching(query: Query[Any], now: datetime) -> Selection:
-    """All rows that match, in no order."""
+def keys_text(document: dict[str, Any], left_out: frozenset[str]) -> str:
+    """The keys of a document's fields as JSON, in less time than by way of :func:`keys_of`."""
+    entries = [
+        start + quoted(_TEXT + value[:KEY_LENGTH] if type(value) is str else key_of(value))
+        for name, value in document.items()
+        if name not in left_out and (start := _name_text(name)) is not None
+    ]
+    text = "{" + ",".join(entries) + "}"
+    # The lowest characters of a text are moved, which only sort_key() knows how to do.
+    return _encode(keys_of(document, left_out)) if _LOW_CHARACTER in text else text
+
+
+@lru_cache(maxsize=1024)
+def _name_text(name: str) -> str | None:
+    """How the key of this field begins in JSON, ``None`` if it has no key."""
+    return f'"{name}":' if _PLAIN_NAME.fullmatch(name) else None
+
+
+def matching(query: Query[Any], now: datetime | None) -> Selection:
+    """All rows that match, in no order; without a time, expired ones are among them."""
     return Selection(_all(_conditions(query, now)), None)
 
 
@@ -116,13 +143,13 @@ def _all(terms: Iterable[Term]) -> Term:
     )
 
 
-def _conditions(query: Query[Any], now: datetime) -> list[Term]:
+def _conditions(query: Query[Any], now: datetime | None) -> list[Term]:
     # A literal, because SQLite takes a partial index only for what it can prove beforehand.
     terms = [
-        Term(f"collection = {quoted(query.spec.collection)}"),
+        Term(f"collection = {literal(query.spec.collection)}"),
         Term("namespace = ?", (query.namespace or "",)),
     ]
-    if query.hides_expired:
+    if query.hides_expired and now is not None:
         # The plus keeps SQLite from starting at the index of expirations.
         terms.append(Term("(+expires IS NULL OR +expires > ?)", (to_micros(now),)))
     if query.nearest is not None:

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from ...codec.bytes import loads
 from ...codec.cursor import Position
 from ...codec.document import Document
 from ...errors import CorruptRecord, StorageError
-from ...fieldpaths import split_path
-from ...matching import matches, measured
-from ...operations import Billed, Count, Measure, Page, Ref, Revision, Snapshot, Totals
+from ...matching import Measuring, matcher
+from ...operations import Billed, Count, Measure, Options, Page, Ref, Revision, Snapshot, Totals
 from ...queries import Query
 from ...record import Record
 from ...slices import paced
 from ...values import to_micros
 from ..batches import Address, address_of
-from ..rows import FirstRows, Row, nearest_rows, page_of, ref_of, room, stored_of
+from ..rows import Row, Shown, page_of, room, served_before, sought, stored_of
 from .errors import translated
 from .query import Selection, matching, page
 
 R = TypeVar("R", bound=Record)
 
-_AT = "FROM documents WHERE namespace = ? AND collection = ? AND id = ?"
-_ROW = f"SELECT id, revision, document {_AT}"
-_LIVING_ROW = f"{_ROW} AND (expires IS NULL OR expires > ?)"
+_PLACE = "FROM documents WHERE namespace = ? AND collection = ?"
+_ROWS = f"SELECT id, revision, document {_PLACE}"
+_ROW = f"{_ROWS} AND id = ?"
+_LIVING = f"{_ROWS} AND (expires IS NULL OR expires > ?) AND id IN ({{}})"
+_IDS_AT_ONCE: Final = 128
+"""Ids in one statement: with more, SQLite saves little more."""
+_EXPIRED = f"SELECT TRUE {_PLACE} AND expires <= ? LIMIT 1"
 
 
 def stored_revision(connection: sqlite3.Connection) -> Revision:
@@ -55,14 +59,6 @@ def row_at(connection: sqlite3.Connection, address: Address) -> Row | None:
     return None if found is None else _row(collection, found)
 
 
-def _living_row(connection: sqlite3.Connection, address: Address, now: int) -> Row | None:
-    namespace, collection, stored_id = address
-    found = connection.execute(
-        _LIVING_ROW, (namespace or "", collection, stored_id, now)
-    ).fetchone()
-    return None if found is None else _row(collection, found)
-
-
 def _row(collection: str, found: tuple[str, int, str]) -> Row:
     stored_id, revision, text = found
     return Row(stored_id, _document(collection, stored_id, text), revision)
@@ -81,26 +77,65 @@ def _document(collection: str, stored_id: str, text: str) -> Document:
 
 
 def read_refs(connection: sqlite3.Connection, refs: Sequence[Ref[R]], now: datetime) -> Snapshot[R]:
+    addresses = [address_of(ref) for ref in paced(refs)]
+    asked = set(addresses)
     with snapshot(connection, "read") as as_of:
-        micros = to_micros(now)
-        rows = [_living_row(connection, address_of(ref), micros) for ref in paced(refs)]
+        rows = _living_rows(connection, asked, to_micros(now))
+    owned = len(asked) == len(addresses)
     items = tuple(
-        None if row is None else stored_of(ref, row)
-        for ref, row in paced(zip(refs, rows, strict=True))
+        None if (row := rows.get(address)) is None else stored_of(ref, row, owned=owned)
+        for ref, address in paced(zip(refs, addresses, strict=True))
     )
     return Snapshot(items, as_of, Billed(reads=len(items)))
 
 
+def _living_rows(
+    connection: sqlite3.Connection, addresses: Iterable[Address], now: int
+) -> dict[Address, Row]:
+    ids: dict[tuple[str | None, str], list[str]] = {}
+    for namespace, collection, stored_id in addresses:
+        ids.setdefault((namespace, collection), []).append(stored_id)
+    return {
+        (namespace, collection, row.stored_id): row
+        for (namespace, collection), wanted in ids.items()
+        for row in _rows_of(connection, (namespace, collection), wanted, now)
+    }
+
+
+def _rows_of(
+    connection: sqlite3.Connection,
+    place: tuple[str | None, str],
+    ids: list[str],
+    now: int,
+) -> Iterator[Row]:
+    """Those of the rows that live, in no order."""
+    namespace, collection = place
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        batch = ids[start : start + _IDS_AT_ONCE]
+        # Filled up with one that is there already, so that there are but a few statements.
+        size = 1 << (len(batch) - 1).bit_length()
+        batch += batch[:1] * (size - len(batch))
+        sql = _LIVING.format(", ".join("?" * size))
+        found = connection.execute(sql, (namespace or "", collection, now, *batch))
+        yield from (_row(collection, row) for row in paced(found))
+
+
 def find_page(
-    connection: sqlite3.Connection, query: Query[R], position: Position | None, now: datetime
+    connection: sqlite3.Connection,
+    query: Query[R],
+    position: Position | None,
+    now: datetime,
+    options: Options,
 ) -> Page[R]:
     size = room(query, position)
     with snapshot(connection, "find") as as_of:
         rows = _page_rows(connection, query, position, now)
     billed = Billed(reads=max(1, min(size, len(rows))))
-    shown, more = rows[:size], len(rows) > size
-    items = [stored_of(ref_of(query, row), row) for row in paced(shown)]
-    return page_of(query, position, shown, more=more, as_of=as_of, billed=billed, items=items)
+    more, shown = len(rows) > size, Shown(query, options, owned=True)
+    for row in paced(rows[:size]):
+        shown.add(row)
+    served = served_before(position)
+    return page_of(query, served, rows[:size], more=more, as_of=as_of, billed=billed, shown=shown)
 
 
 def _page_rows(
@@ -109,58 +144,55 @@ def _page_rows(
     """The rows of the page, and at least one more if there is one."""
     size = room(query, position)
     selection = page(query, position, now)
-    ordered = query.nearest is None and selection.order is not None
-    with closing(_selected(connection, query, selection, size + 1 if ordered else None)) as rows:
-        if query.nearest is not None:
-            return nearest_rows(query, rows, size)
-        if ordered:
-            return list(rows)
-        first = FirstRows(query, position, size + 1)
+    if query.nearest is None and selection.order is not None:
+        with closing(_selected(connection, query, selection, size + 1)) as rows:
+            return list(islice(rows, size + 1))
+    found = sought(query, position, size)
+    with closing(_selected(connection, query, selection)) as rows:
         for row in rows:
-            first.add(row)
-        return first.rows()
+            found.add(row)
+    return found.rows()
 
 
 def _selected(
     connection: sqlite3.Connection,
     query: Query[Any],
     selection: Selection,
-    count: int | None = None,
+    limit: int | None = None,
 ) -> Generator[Row, None, None]:
-    """Rows that do match, at most `count`."""
+    """Rows that do match, and at most `limit` if SQL can tell which."""
     exact = selection.where.exact
-    columns = "id, revision, document"
-    cursor = connection.execute(*selection.select(columns, count if exact else None))
-    try:
+    statement = selection.select("id, revision, document", limit if exact else None)
+    matches = matcher(query)
+    with closing(connection.execute(*statement)) as cursor:
         for found in paced(cursor):
             row = _row(query.spec.collection, found)
-            if exact or matches(row.document, query):
+            if exact or matches(row.document):
                 yield row
-                if count is not None:
-                    count -= 1
-                    if count == 0:
-                        return
-    finally:
-        cursor.close()
 
 
 def aggregate_all(
     connection: sqlite3.Connection, query: Query[Any], measures: Sequence[Measure], now: datetime
 ) -> Totals:
-    selection = matching(query, now)
     with snapshot(connection, "aggregate") as as_of:
+        selection = matching(query, _expiring(connection, query, now))
+        totals = Measuring(measures)
         if selection.where.exact and all(isinstance(measure, Count) for measure in measures):
-            (count,) = connection.execute(*selection.select("COUNT(*)")).fetchone()
-            values: dict[str, float | None] = {measure.name: count for measure in measures}
+            (totals.count,) = connection.execute(*selection.select("COUNT(*)")).fetchone()
         else:
             with closing(_selected(connection, query, selection)) as rows:
-                documents = list(_slimmed(rows, measures))
-            count, values = len(documents), measured(measures, documents)
-    return Totals(values, as_of, Billed(reads=max(1, -(-count // 1000))))
+                for row in rows:
+                    totals.add(row.document)
+    return Totals(totals.values(), as_of, Billed(reads=max(1, -(-totals.count // 1000))))
 
 
-def _slimmed(rows: Iterator[Row], measures: Sequence[Measure]) -> Iterator[Document]:
-    """Documents with nothing but the measured fields: there may be many."""
-    names = {split_path(measure.of)[0] for measure in measures if not isinstance(measure, Count)}
-    for row in rows:
-        yield {name: row.document[name] for name in names & row.document.keys()}
+def _expiring(connection: sqlite3.Connection, query: Query[Any], now: datetime) -> datetime | None:
+    """`now`, if any document of the collection has expired by then.
+
+    If none has, documents need not be asked, and an index can do without them.
+    """
+    if not query.hides_expired:
+        return None
+    place = query.namespace or "", query.spec.collection
+    found = connection.execute(_EXPIRED, (*place, to_micros(now))).fetchone()
+    return None if found is None else now

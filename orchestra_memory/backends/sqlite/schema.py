@@ -20,7 +20,7 @@ from ...errors import ConfigurationError
 from ...record import RecordSpec
 from ...values import to_micros
 from .errors import is_locked
-from .query import identifier, key_column, quoted
+from .query import identifier, key_column, literal
 
 FORMAT: Final = 1
 """The version of the file's layout, kept as its ``user_version``."""
@@ -181,7 +181,7 @@ def index_statements(spec: RecordSpec) -> Iterator[tuple[str, str]]:
             yield (
                 name,
                 f"CREATE INDEX IF NOT EXISTS {identifier(name)} ON documents ({listed}) "
-                f"WHERE collection = {quoted(spec.collection)}",
+                f"WHERE collection = {literal(spec.collection)}",
             )
 
 

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from ...values import EPOCH, Vector
 from ..document import Document
 from ..ids import WRAPPED_LIST, unescaped_name
-from .layout import ELEMENT, STRIDE, VECTOR_TYPE
+from .layout import ELEMENT, STRIDE, TYPE_NAME, VECTOR_TYPE
+
+_COUNTS: Final = 64
+"""Numbers of dimensions for which the way to unpack a vector is kept."""
 
 
 def decode_micros(message: Any) -> int:
@@ -20,21 +25,38 @@ def decode_micros(message: Any) -> int:
     return int(message.seconds * 1_000_000 + message.nanos // 1000)
 
 
-def _unpacked(packed: bytes) -> Vector | None:
+@lru_cache(_COUNTS)
+def _unpacker(count: int) -> Callable[[bytes], tuple[float, ...]]:
+    return struct.Struct("<" + f"{len(ELEMENT)}xd" * count).unpack
+
+
+def unpacked(packed: bytes) -> Vector | None:
     """The doubles of an ``ArrayValue``, ``None`` if it holds anything else."""
     count, rest = divmod(len(packed), STRIDE)
     if rest or any(
         packed[column::STRIDE] != bytes((byte,)) * count for column, byte in enumerate(ELEMENT)
     ):
         return None
-    numbers = bytearray(8 * count)
-    for column in range(8):
-        numbers[column::8] = packed[3 + column :: STRIDE]
-    return Vector(struct.unpack(f"<{count}d", numbers))
+    return Vector(_unpacker(count)(packed))
+
+
+def decode_document(message: Any) -> tuple[Document, tuple[str, ...]]:
+    """The fields of a ``Document``, and the names of those of which no value can be made."""
+    document: Document = {}
+    damaged: list[str] = []
+    for name in message.fields:
+        try:
+            document[unescaped_name(name)] = decode_value(message.fields[name])
+        except OverflowError:
+            damaged.append(name)
+    return document, tuple(damaged)
 
 
 def decode_fields(fields: Any) -> Document:
-    """A protobuf map of fields as a stored document."""
+    """A protobuf map of fields as a stored document.
+
+    Raises ``OverflowError`` for a time beyond those of ``datetime``.
+    """
     return {unescaped_name(name): decode_value(fields[name]) for name in fields}
 
 
@@ -48,7 +70,7 @@ def decode_value(message: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 -- one ca
             return message.string_value
         case "timestamp_value":
             stamp = message.timestamp_value
-            return EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+            return EPOCH + timedelta(0, stamp.seconds, stamp.nanos // 1000)
         case "map_value":
             return _decode_map(message.map_value.fields)
         case "array_value":
@@ -73,8 +95,17 @@ def decode_value(message: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 -- one ca
 def _decode_map(fields: Any) -> Any:
     if WRAPPED_LIST in fields and len(fields) == 1:
         return decode_value(fields[WRAPPED_LIST])
-    if "__type__" in fields and fields["__type__"].string_value == VECTOR_TYPE:
-        array = fields["value"].array_value
-        vector = _unpacked(array.SerializeToString())
-        return Vector(decode_value(item) for item in array.values) if vector is None else vector
+    if TYPE_NAME in fields and (vector := _decode_vector(fields)) is not None:
+        return vector
     return decode_fields(fields)
+
+
+def _decode_vector(fields: Any) -> Vector | None:
+    """``None`` if it is a map like others that has the name of the mark."""
+    if fields[TYPE_NAME].string_value != VECTOR_TYPE or fields.keys() != {TYPE_NAME, "value"}:
+        return None
+    array = fields["value"].array_value
+    if (vector := unpacked(array.SerializeToString())) is not None:
+        return vector
+    numbers = [decode_value(item) for item in array.values]
+    return Vector(map(float, numbers)) if all(type(n) in (int, float) for n in numbers) else None

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from ...record import Record, spec_of
 from ...values import EPOCH, INT64_MAX, INT64_MIN, Vector
-from ..document import SCHEMA_VERSION, Document, encode, encoded, free_fields
+from ..document import SCHEMA_VERSION, Document, encode, encoded, field_values, free_fields
 from ..ids import WRAPPED_LIST, escaped_name
 from .layout import ELEMENT, STRIDE, VECTOR_TYPE
 
@@ -258,8 +258,11 @@ def record_bytes(record: Record) -> bytes:
     try:
         return _record_bytes(record)
     except (TypeError, ValueError):
-        # Going the slow way tells which field it is.
-        return document_bytes(encode(record))
+        # Going the slow way tells which field it is, be it free JSON that was changed in place.
+        model, document = type(record), encode(record)
+        for name in free_fields(model) & document.keys():
+            document[name] = encoded(model, name, document[name])
+        return document_bytes(document)
 
 
 def _record_bytes(record: Record) -> bytes:
@@ -268,7 +271,7 @@ def _record_bytes(record: Record) -> bytes:
     pieces = [plan.version]
     if record.unknown_fields:
         pieces.append(document_bytes(dict(record.unknown_fields)))
-    for name, value in record.__dict__.items():
+    for name, value in field_values(record, keys).items():
         # Records that are written together mostly have the same user, session and kind.
         before, entry = last[name]
         if value is not before:

@@ -17,12 +17,15 @@ wrappers: Final = cast("Any", types)
 
 Value: Final[Any] = wrappers.Value.pb()
 MapValue: Final[Any] = wrappers.MapValue.pb()
+Timestamp: Final[Any] = type(Value().timestamp_value)
 Write: Final[Any] = wrappers.Write.pb()
 Precondition: Final[Any] = wrappers.Precondition.pb()
 CommitRequest: Final[Any] = wrappers.CommitRequest.pb()
 GetRequest: Final[Any] = wrappers.GetDocumentRequest.pb()
 BatchGetRequest: Final[Any] = wrappers.BatchGetDocumentsRequest.pb()
+BatchGetResponse: Final[Any] = wrappers.BatchGetDocumentsResponse.pb()
 QueryRequest: Final[Any] = wrappers.RunQueryRequest.pb()
+QueryResponse: Final[Any] = wrappers.RunQueryResponse.pb()
 AggregationRequest: Final[Any] = wrappers.RunAggregationQueryRequest.pb()
 StructuredQuery: Final[Any] = wrappers.StructuredQuery.pb()
 AggregationQuery: Final[Any] = wrappers.StructuredAggregationQuery.pb()
@@ -42,8 +45,19 @@ class _EncodedCommit:
     def __getattr__(self, name: str) -> Any:
         # None of its fields but the writes has a presence, so this one can tell of the others.
         told_by_name = name in {"database", "HasField"}
-        message = self._named if told_by_name else CommitRequest.FromString(self._data)
-        return getattr(message, name)
+        return getattr(self._named if told_by_name else self._parsed(), name)
+
+    def __eq__(self, other: object) -> bool:
+        parsed = other._parsed() if isinstance(other, _EncodedCommit) else other
+        return bool(self._parsed() == parsed)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every message
+
+    def __repr__(self) -> str:
+        return repr(self._parsed())
+
+    def _parsed(self) -> Any:
+        return CommitRequest.FromString(self._data)
 
     def SerializeToString(self) -> bytes:  # noqa: N802 -- the name protobuf gives it
         return self._data

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
             "aggregating",
             "batches",
             "chunks",
+            "corrupt",
             "expiry",
             "identities",
             "namespaces",
@@ -44,6 +45,7 @@ pytest.register_assert_rewrite(
 from .aggregating import AggregatingContract as AggregatingContract  # noqa: E402
 from .batches import BatchContract as BatchContract  # noqa: E402
 from .chunks import ChunkContract as ChunkContract  # noqa: E402
+from .corrupt import CorruptContract as CorruptContract  # noqa: E402
 from .expiry import ExpiryContract as ExpiryContract  # noqa: E402
 from .identities import IdentityContract as IdentityContract  # noqa: E402
 from .namespaces import NamespaceContract as NamespaceContract  # noqa: E402
@@ -78,6 +80,7 @@ class MemoryContract(
     IdentityContract,
     ValueContract,
     SchemaContract,
+    CorruptContract,
     UpdatingContract,
     OptionsContract,
 ):

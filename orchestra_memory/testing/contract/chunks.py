@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+import anyio.lowlevel
 import pytest
 
 from ...errors import Conflict, PartialWrite
@@ -9,13 +12,36 @@ from ...operations import ABSENT, Count, Delete, Op, Options, Patch, Put, Ref
 from ...protocol import MemoryManager
 from ...queries import Query
 from .base import Contract
-from .models import Note
+from .models import Lease, Note
 
 CHUNKED = Options(atomic=False)
 
 
 async def stored_keys(memory: MemoryManager) -> set[str]:
     return {note.id async for note in memory.scan(Query(Note, page_size=1_000))}
+
+
+async def leased_keys(memory: MemoryManager) -> set[str]:
+    return {lease.id async for lease in memory.scan(Query(Lease, page_size=1_000))}
+
+
+def rising(count: int, *, keys: int) -> Iterator[Lease]:
+    """Records with so many ids, each rank higher than those before."""
+    return (Lease(id=f"n{rank % keys}", rank=rank) for rank in range(count))
+
+
+def broken(count: int) -> Iterator[Lease]:
+    """So many records, and then an error."""
+    yield from rising(count, keys=count)
+    raise LookupError
+
+
+async def arriving(leases: Iterable[Lease]) -> AsyncIterator[Lease]:
+    """They come one by one, some after a while."""
+    for number, lease in enumerate(leases):
+        yield lease
+        if number % 100 == 0:
+            await anyio.lowlevel.checkpoint()
 
 
 class ChunkContract(Contract):
@@ -103,3 +129,60 @@ class ChunkContract(Contract):
         with pytest.raises(Conflict):
             await memory.put_many([Note(id="a"), Note(id="b")], expect=ABSENT)
         assert await memory.get(Note, "b") is None
+
+    async def test_iterators_are_written_to_their_end(self, memory: MemoryManager) -> None:
+        expected = list(rising(900, keys=900))
+        for source in (rising(900, keys=900), arriving(rising(900, keys=900))):
+            receipt = await memory.put_many(source)
+            assert (receipt.revisions, receipt.count) == ((), 900)
+            assert receipt.version is not None
+            assert await memory.get_many(Lease, [lease.id for lease in expected]) == expected
+            receipt = await memory.delete_many(Lease, (lease.id for lease in expected))
+            assert (receipt.revisions, receipt.count) == ((), 900)
+            assert await leased_keys(memory) == set()
+
+    async def test_nothing_at_all_is_written_too(self, memory: MemoryManager) -> None:
+        nothing: list[Lease] = []
+        for source in (nothing, iter(nothing), arriving(nothing)):
+            receipt = await memory.put_many(source)
+            assert (receipt.revisions, receipt.count) == ((), 0)
+        assert await leased_keys(memory) == set()
+
+    async def test_the_last_record_of_an_id_is_the_one_that_stays(
+        self, memory: MemoryManager
+    ) -> None:
+        for keys in (30, 500):
+            for source in (rising(1_300, keys=keys), arriving(rising(1_300, keys=keys))):
+                await memory.put_many(source)
+                leases = await memory.get_many(Lease, [f"n{i}" for i in range(keys)])
+                last = [i + (1_299 - i) // keys * keys for i in range(keys)]
+                assert [lease and lease.rank for lease in leases] == last
+
+    async def test_what_an_iterator_gave_before_it_failed_is_told_apart(
+        self, memory: MemoryManager
+    ) -> None:
+        everything = {lease.id for lease in rising(850, keys=850)}
+        for source in (broken(850), arriving(broken(850))):
+            with pytest.raises(PartialWrite) as caught:
+                await memory.put_many(source)
+            remaining = {op.ref.key for op in caught.value.remaining}
+            assert isinstance(caught.value.__cause__, LookupError)
+            assert caught.value.committed == ()
+            assert caught.value.stored + len(remaining) == 850
+            assert await leased_keys(memory) == everything - remaining
+            await memory.delete_many(Lease, everything)
+
+    async def test_of_an_iterator_too_what_remains_can_be_written_again(
+        self, memory: MemoryManager
+    ) -> None:
+        await memory.put(Lease(id="n600", rank=-1))
+        with pytest.raises(PartialWrite) as caught:
+            await memory.put_many(arriving(rising(1_000, keys=1_000)), expect=ABSENT)
+        assert isinstance(caught.value.__cause__, Conflict)
+        remaining = [op.ref.key for op in caught.value.remaining]
+        assert "n600" in remaining
+        assert len(await leased_keys(memory)) == caught.value.stored + 1
+        await memory.delete(Lease, "n600")
+        receipt = await memory.write(caught.value.remaining, options=CHUNKED)
+        assert receipt.count == len(remaining)
+        assert len(await leased_keys(memory)) == caught.value.stored + len(remaining)

@@ -55,6 +55,14 @@ class Note(
     expiration: UtcDatetime | None = None
 
 
+class LooseNote(Record, collection="contract_notes"):
+    """A writer that stores any ``rank``."""
+
+    id: NonEmpty
+    rank: JsonLike = None
+    vector: Embedding | None = None
+
+
 class Lease(Record, collection="contract_leases"):
     """It expires, and has nothing large."""
 

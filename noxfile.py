@@ -84,6 +84,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def regressions(session: nox.Session) -> None:
+    """The ratios that are kept of the null backend, against those of a new run."""
+    session.install("-e", ".[bench,test]")
+    folder = session.create_tmp()
+    session.run("python", "-m", "benchmarks", "--only", "null", "--output", folder)
+    kept, now = "benchmarks/results/null.json", str(Path(folder, "null.json"))
+    session.run("python", "-m", "benchmarks.guard", kept, now)
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel once, install it alone, and use it outside of the source tree."""
     session.install("build")

@@ -1,143 +1,103 @@
-"""`python -m benchmarks`: the library beside hand-written code, on the Firestore emulator."""
+"""`python -m benchmarks`: the library beside hand-written code, beside peers, beside the limit."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-from collections.abc import Iterable
-from dataclasses import asdict
+import time
+from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
-from orchestra_memory.testing.emulator import Emulator
+from . import environment, plot_promises, promises
+from .parts import chosen
+from .result import Result, Skipped, save
+from .sheets import screen
 
-from . import environment, plot, report, server
-from .records import SEED, mean_bytes, sessions
-from .run import Bench, Plan
-from .summary import rows
-from .turns import Outcome
-from .ways import BATCH, CONCURRENCY, IN_FLIGHT, PAGE, WAYS
+WIDTH: Final = 170
+"""Columns of the tables where there is no terminal to ask."""
+RESULTS: Final = Path("benchmarks/results")
+QUICK: Final = Path("benchmarks/results/quick")
+"""Where quick results go: git ignores it, for they are no results."""
 
-TITLE: Final = "orchestra-memory beside hand-written AsyncClient code, Firestore emulator"
-SIZES: Final = "1,100,400,401,4000,20000"
-QUICK: Final = Plan(sizes=(1, 400), rounds=2, records_per_turn=50)
-WIDTH: Final = 132
-"""Columns of the table where there is no terminal to ask."""
-
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+log = Console(stderr=True, highlight=False)
 
 
 @app.command()
 def main(
-    sizes: Annotated[str, typer.Option(help="Records in one call, comma-separated.")] = SIZES,
-    rounds: Annotated[int, typer.Option(min=1, help="Counted rounds; one more warms up.")] = 3,
-    embedding: Annotated[
-        int, typer.Option(min=0, max=2_048, help="Numbers in each record's vector; 0 for none.")
-    ] = 0,
+    only: Annotated[str, typer.Option(help="Parts to run, comma-separated.")] = "",
+    skip: Annotated[str, typer.Option(help="Parts to leave out, comma-separated.")] = "",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small sizes, two rounds: to see that it works.")
+        bool, typer.Option("--quick", help="Few records: to see that it works, not how fast.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="Folder for the result.")] = Path(
-        "benchmarks/results"
-    ),
-    name: Annotated[str, typer.Option(help="Name of the result's files.")] = "",
+    output: Annotated[
+        Path | None, typer.Option(help=f"Folder for the results. Default: {RESULTS}")
+    ] = None,
 ) -> None:
-    """Time bulk writes and reads against the Firestore emulator; takes about seven minutes."""
-    plan = Plan(parse_sizes(sizes), rounds, embedding=embedding)
-    if quick:
-        plan = Plan(QUICK.sizes, QUICK.rounds, QUICK.records_per_turn, embedding)
-    with server.started() as running:
-        about = describe(plan, running)
-        os.environ["FIRESTORE_EMULATOR_HOST"] = running.host
-        outcome = asyncio.run(run(plan, running))
-    stem = output / (name or ("quick" if quick else "firestore"))
-    show(outcome, plan, stem)
-    save(stem, outcome, about)
-
-
-async def run(plan: Plan, running: Emulator) -> Outcome:
-    log = Console(stderr=True, highlight=False)
-    return await Bench(running, log.print).run(plan)
-
-
-def show(outcome: Outcome, plan: Plan, stem: Path) -> None:
-    screen = Console(highlight=False)
-    if not screen.is_terminal:
-        screen = Console(highlight=False, width=WIDTH)
-    screen.print(report.screen_table(report.lines(outcome, spreads=False)))
-    screen.print(*report.notes(outcome, left_out(plan.sizes)), sep="\n")
-    screen.print(f"To be found in {stem}.json, .md and .png")
-
-
-def parse_sizes(text: str) -> tuple[int, ...]:
-    """``1,400`` as numbers, each once, rising."""
+    """Measure everything; takes about a quarter of an hour on two quiet cores."""
     try:
-        found = {int(part) for part in text.split(",")}
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: give whole numbers, comma-separated") from None
-    if min(found) < 1:
-        raise typer.BadParameter("a size must be at least 1")
-    return tuple(sorted(found))
+        parts = chosen(names(only), names(skip))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    folder = output or (QUICK if quick else RESULTS)
+    about = describe(quick)
+    results: dict[str, Result] = {}
+    for name, part in parts.items():
+        began = time.monotonic()
+        try:
+            results[name] = part(quick, partial(tell, name))
+        except Skipped as reason:
+            log.print(f"{name}: SKIPPED: {reason}", style="bold")
+            continue
+        save(results[name], folder / name, about=about)
+        show(results[name])
+        log.print(f"{name}: {time.monotonic() - began:.0f} s, to be found in {folder / name}.*")
+    conclude(results, folder, about, asked=parts)
 
 
-def left_out(sizes: Iterable[int]) -> list[str]:
-    """Which ways were not run at which sizes, and why."""
-    told: list[str] = []
-    for way in WAYS:
-        beyond = [f"{size:,}" for size in sizes if not way.takes(size)]
-        if beyond:
-            told.append(
-                f"{way.task}, {way.name}: not run with {' and '.join(beyond)} records; "
-                f"it is capped at {way.at_most:,}, being slow."
-            )
-    return told
+def tell(name: str, text: str) -> None:
+    log.print(f"{name}: {text}")
 
 
-def describe(plan: Plan, running: Emulator) -> dict[str, Any]:
-    """What the result was measured with."""
-    sample = sessions(1, 200, embedding=plan.embedding)[0]
+def conclude(
+    results: dict[str, Result], folder: Path, about: dict[str, Any], *, asked: Collection[str]
+) -> None:
+    """Judge the promises about these parts; the judgement is kept if they are all promises."""
+    figures = {name: value for result in results.values() for name, value in result.figures.items()}
+    judgements = [found for found in promises.judged(figures) if found.promise.part in asked]
+    sheet = promises.sheet(judgements)
+    title = "Promises" if not about["quick"] else "Promises, from a quick run: no results"
+    draw = plot_promises.drawing(judgements)
+    result = Result(title, {"promises": promises.document(judgements)}, [sheet], draw=draw)
+    show(result)
+    if len(judgements) == len(promises.PROMISES):
+        save(result, folder / "promises", about=about)
+
+
+def show(result: Result) -> None:
+    terminal = Console(highlight=False)
+    console = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
+    for sheet in result.shown or result.sheets:
+        console.print(screen(sheet))
+        console.print(*sheet.notes, sep="\n")
+
+
+def names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def describe(quick: bool) -> dict[str, Any]:
+    """What everything is measured with."""
     return {
-        "title": TITLE,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
         "versions": environment.versions(),
-        "emulator": environment.emulator_facts(running),
         "machine": environment.machine(),
-        "parameters": {
-            **asdict(plan),
-            "seed": SEED,
-            "mean_json_bytes": round(mean_bytes(sample)),
-            "gathered_at_once": CONCURRENCY,
-            "batch": BATCH,
-            "batches_in_flight": IN_FLIGHT,
-            "scan_page": PAGE,
-            "emulator_heap": server.HEAP,
-            "left_out": left_out(plan.sizes),
-        },
     }
-
-
-def save(stem: Path, outcome: Outcome, about: dict[str, Any]) -> None:
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    document = report.document(outcome, about=about)
-    stem.with_suffix(".json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    told = report.notes(outcome, about["parameters"]["left_out"])
-    table = report.markdown(report.lines(outcome), told=told, about=about)
-    stem.with_suffix(".md").write_text(table)
-    plot.draw(rows(outcome.turns), stem.with_suffix(".png"), caption=caption(about))
-
-
-def caption(about: dict[str, Any]) -> str:
-    machine, parameters = about["machine"], about["parameters"]
-    return (
-        f"Records of {parameters['mean_json_bytes']:,} bytes as JSON. Lines: medians of "
-        f"{parameters['rounds']} rounds; bands: least and greatest. Client and emulator share "
-        f"{machine['cores']} cores ({machine['cpu']}). {about['when'][:10]}."
-    )
 
 
 if __name__ == "__main__":

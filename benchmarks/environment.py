@@ -8,8 +8,11 @@ import platform
 import re
 import shutil
 import subprocess
+import time
+from http.client import HTTPConnection
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import psutil
@@ -53,6 +56,20 @@ def cpu_model() -> str:
         return platform.processor()
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found[1] if found else platform.processor()
+
+
+def round_trip(address: str) -> float:
+    """Median seconds for an answer of the emulator at ``host:port`` to the simplest question."""
+    connection = HTTPConnection(address, timeout=5)
+    connection.connect()
+    times: list[float] = []
+    for _ in range(20):
+        began = time.perf_counter()
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        times.append(time.perf_counter() - began)
+    connection.close()
+    return median(times)
 
 
 def emulator_facts(running: Emulator) -> dict[str, str]:

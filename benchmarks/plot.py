@@ -1,4 +1,4 @@
-"""A picture of a result: throughput and processor time by size."""
+"""A picture of a result: throughput and processor time of each way, by size or side by side."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .summary import Row
+from .summary import CLIENT, SPEED, Row, Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TITLES: Final = {"write": "Write", "read": "Read by id", "scan": "Read a query's answer"}
 PANELS: Final = {
-    "records_per_second": "records per second\n(more is better)",
-    "client_us_per_record": "client processor time,\nµs per record (less is better)",
+    SPEED: "records per second\n(more is better)",
+    CLIENT: "client processor time,\nµs per record (less is better)",
 }
 OURS: Final = "#c2410c"
-BY_HAND: Final = ("#1d4ed8", "#0891b2", "#64748b", "#7c3aed")
-MARKERS: Final = "sD^v"
+LIMIT: Final = "#111827"
+BY_HAND: Final = ("#1d4ed8", "#0891b2", "#64748b", "#7c3aed", "#be185d")
+MARKERS: Final = "sD^vP"
+GRID: Final = "#e2e8f0"
+FADED: Final = "#475569"
+STYLE: Final[Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+
+Style = dict[str, Any]
 
 
 def draw(rows: Sequence[Row], path: Path, *, caption: str) -> None:
@@ -29,60 +35,73 @@ def draw(rows: Sequence[Row], path: Path, *, caption: str) -> None:
     from matplotlib import pyplot
 
     tasks = [task for task in TITLES if any(row.task == task for row in rows)]
-    with pyplot.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+    by_size = any(len({row.size for row in rows if row.task == task}) > 1 for task in tasks)
+    with pyplot.rc_context(STYLE):
         figure, axes = pyplot.subplots(
             len(PANELS),
             len(tasks),
-            figsize=(5.2 * len(tasks), 8.6),
-            sharex="col",
-            sharey="row",
+            figsize=(5.2 * len(tasks), 8.6 if by_size else 6.4),
             squeeze=False,
         )
         for across, task in enumerate(tasks):
             shown = [row for row in rows if row.task == task]
             for down, name in enumerate(PANELS):
-                panel(axes[down][across], shown, name)
-            axes[0][across].set_title(TITLES[task], fontsize=13, fontweight="bold", pad=58)
-            axes[0][across].legend(
-                loc="lower left", bbox_to_anchor=(-0.06, 1.0), ncols=2, frameon=False, fontsize=8.5
+                (lines if by_size else bars)(axes[down][across], shown, name)
+            axes[0][across].set_title(
+                TITLES[task], fontsize=13, fontweight="bold", pad=58 if by_size else 10
             )
-            axes[-1][across].set_xlabel("records in one call")
-        for down, label in enumerate(PANELS.values()):
-            axes[down][0].set_ylabel(label)
-        figure.text(0.01, 0.005, caption, fontsize=8, color="#475569")
+            if by_size:
+                label(axes[0][across], axes[-1][across])
+        for down, text in enumerate(PANELS.values()):
+            axes[down][0].set_ylabel(text)
+        figure.text(0.01, 0.005, caption, fontsize=8, color=FADED)
         figure.tight_layout(rect=(0, 0.025, 1, 1))
         figure.savefig(path, dpi=130)
         pyplot.close(figure)
 
 
-def panel(axes: Axes, rows: Sequence[Row], name: str) -> None:
-    """One figure of one task: a line for each way, its spread as a band."""
+def label(top: Axes, bottom: Axes) -> None:
+    top.legend(loc="lower left", bbox_to_anchor=(-0.06, 1.0), ncols=2, frameon=False, fontsize=8.5)
+    bottom.set_xlabel("records in one call")
+
+
+def styles(rows: Sequence[Row]) -> dict[str, Style]:
+    """By way: ours stands out, the limit is dashed."""
+    by_hand = iter(zip(BY_HAND, MARKERS, strict=True))
+    found: dict[str, Style] = {}
+    for way, side in dict.fromkeys((row.way, row.side) for row in rows):
+        if side == "ours":
+            found[way] = {"color": OURS, "marker": "o", "zorder": 3, "linewidth": 2.6}
+        elif side == "limit":
+            found[way] = {"color": LIMIT, "marker": "x", "linestyle": "--", "linewidth": 1.2}
+        else:
+            color, marker = next(by_hand)
+            found[way] = {"color": color, "marker": marker, "linewidth": 1.5}
+    return found
+
+
+def lines(axes: Axes, rows: Sequence[Row], name: str) -> None:
+    """One figure of one task by size: a line for each way, its spread as a band."""
     from matplotlib.ticker import LogLocator
 
     sizes = sorted({row.size for row in rows})
-    ways = list(dict.fromkeys(row.way for row in rows))
-    by_hand = iter(zip(BY_HAND, MARKERS, strict=True))
-    for way in ways:
+    for way, style in styles(rows).items():
         shown = [row for row in rows if row.way == way and name in row.figures]
-        ours = any(row.ours for row in shown)
-        color, marker = (OURS, "o") if ours else next(by_hand)
-        style: dict[str, Any] = {"color": color, "marker": marker, "zorder": 3 if ours else 2}
-        _line(axes, shown, name, sizes, {**style, "linewidth": 2.6 if ours else 1.5})
+        shown.sort(key=lambda row: row.size)
+        if shown:
+            _line(axes, shown, name, sizes, style)
     axes.set_yscale("log", subs=())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.tick_params(labelleft=True)
-    axes.grid(axis="y", color="#e2e8f0", linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
 
 
-def _line(
-    axes: Axes, rows: Sequence[Row], name: str, sizes: Sequence[int], style: dict[str, Any]
-) -> None:
+def _line(axes: Axes, rows: Sequence[Row], name: str, sizes: Sequence[int], style: Style) -> None:
     places = [sizes.index(row.size) for row in rows]
     spreads = [row.figures[name] for row in rows]
-    label = f"orchestra-memory: {rows[0].way}" if rows[0].ours else rows[0].way
-    axes.plot(places, [spread.median for spread in spreads], label=label, markersize=5, **style)
+    medians = [spread.median for spread in spreads]
+    axes.plot(places, medians, label=called(rows[0]), markersize=5, **style)
     axes.fill_between(
         places,
         [spread.least for spread in spreads],
@@ -90,4 +109,35 @@ def _line(
         color=style["color"],
         alpha=0.14,
         linewidth=0,
+    )
+
+
+def bars(axes: Axes, rows: Sequence[Row], name: str) -> None:
+    """One figure of one task at one size: a bar for each way, its spread as a whisker."""
+    shown = [row for row in rows if name in row.figures][::-1]
+    spreads = [row.figures[name] for row in shown]
+    colors = [styles(rows)[row.way]["color"] for row in shown]
+    medians = [spread.median for spread in spreads]
+    drawn = axes.barh(
+        [called(row) for row in shown], medians, xerr=whiskers(spreads), color=colors, height=0.6
+    )
+    axes.bar_label(drawn, [f"{median:,.0f}" for median in medians], padding=4, fontsize=8.5)
+    axes.margins(x=0.18)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.tick_params(axis="x", labelsize=8)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def whiskers(spreads: Sequence[Spread]) -> list[list[float]]:
+    """What bars reach below and above their medians."""
+    return [
+        [spread.median - spread.least for spread in spreads],
+        [spread.greatest - spread.median for spread in spreads],
+    ]
+
+
+def called(row: Row) -> str:
+    return {"ours": f"orchestra-memory: {row.way}", "limit": f"limit: {row.way}"}.get(
+        row.side, row.way
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final, TypeAlias
@@ -43,18 +43,24 @@ def sessions(count: int, size: int, *, embedding: int = 0) -> list[list[MemoryIt
     The same arguments give the same records, on every machine.
     """
     source = Random(SEED)
-    return [_session(source, size, embedding) for _ in range(count)]
+    return [list(_session(source, size, embedding)) for _ in range(count)]
 
 
-def _session(source: Random, size: int, embedding: int) -> list[MemoryItem]:
+def streamed(size: int) -> Iterator[MemoryItem]:
+    """One session of any size, each record made when it is asked for."""
+    return _session(Random(SEED), size, embedding=0)
+
+
+def _session(source: Random, size: int, embedding: int) -> Iterator[MemoryItem]:
     user, session = f"user-{source.randrange(10**6):06}", _uuid(source)
     start = FIRST + timedelta(microseconds=source.randrange(10**12))
-    return [
-        MemoryItem(
+    for turn in range(size):
+        said = start + timedelta(seconds=7 * turn, microseconds=turn % 997)
+        yield MemoryItem(
             id=_uuid(source),
             user_id=user,
             session_id=session,
-            timestamp=(said := start + timedelta(seconds=7 * turn, microseconds=turn % 997)),
+            timestamp=said,
             text_content=_text(source, words=source.randint(60, 90)),
             persona_active=source.choice(("planner", "critic", "friend", None)),
             embedding=[source.gauss(0, 1) for _ in range(embedding)] or None,
@@ -62,8 +68,6 @@ def _session(source: Random, size: int, embedding: int) -> list[MemoryItem]:
             expiration=said + EXPIRES_AFTER,
             content_hash=f"{source.getrandbits(256):064x}",
         )
-        for turn in range(size)
-    ]
 
 
 def _uuid(source: Random) -> str:

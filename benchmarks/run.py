@@ -3,133 +3,172 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import anyio
 import psutil
-from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import AsyncClient
 
-from orchestra_memory.backends.firestore.access import close_client
-from orchestra_memory.testing.emulator import Emulator
-
+from .by_hand import batches_in_flight, get_all_in_flight
 from .compare import compared
-from .measure import measured
+from .measure import timed, watched
+from .null import forget
+from .ours import get_many, put_many
 from .records import Job, sessions
-from .turns import Cost, Outcome, Turn
-from .ways import (
-    WAYS,
-    Store,
-    Way,
-    batches_in_flight,
-    get_all_in_flight,
-    get_many,
-    put_many,
-)
+from .result import Report
+from .store import Store, Way, Ways, opened
+from .turns import Outcome, Seen, Turn
+from .ways import WRITING
 
 MAX_JOBS: Final = 200
 """Jobs in one turn, however small they are."""
-IDLE_SECONDS: Final = 0.25
+IDLE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A server to be measured.
+
+    ``address`` is how the ways reach it, ``near`` how it is filled and read back. ``pid`` is its
+    process where it runs here, ``forgets`` that it can drop what it was given.
+    """
+
+    address: str
+    near: str
+    pid: int | None = None
+    forgets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """So many timed and watched rounds with jobs of one size; of all tasks if none is named."""
+
+    size: int
+    rounds: int
+    watched: int = 0
+    tasks: Sequence[str] | None = None
+
+    def takes(self, way: Way) -> bool:
+        return way.takes(self.size) and (self.tasks is None or way.task in self.tasks)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is run: each turn repeats jobs of one size until it has handled enough records.
+    """What is run. Each turn repeats jobs of its load's size until it has handled enough records.
 
-    ``embedding`` is how many numbers each record's vector has, 0 for none.
+    ``embedding`` is how many numbers each record's vector has, 0 for none. ``warm_up`` is the
+    size of the jobs in the round before the first, which is not counted.
     """
 
-    sizes: tuple[int, ...]
-    rounds: int
-    records_per_turn: int = 800
+    ways: Ways
+    loads: Sequence[Load]
     embedding: int = 0
+    records_per_turn: int = 800
+    warm_up: int = 1_000
 
     def jobs(self, size: int) -> int:
         return max(1, min(MAX_JOBS, self.records_per_turn // size))
 
 
-Report = Callable[[str], None]
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the turns of one load share: the jobs, and what each side reads them from."""
+
+    jobs: Sequence[Job]
+    client: AsyncClient
+    near: AsyncClient
+    by_us: Store
+    by_hand: Store
+
+    def to_read(self, way: Way) -> Store:
+        return self.by_hand if way.side == "by hand" else self.by_us
 
 
 class Bench:
-    """What has been measured with one emulator, which ``FIRESTORE_EMULATOR_HOST`` must name."""
+    """What has been measured with one backend."""
 
-    def __init__(self, emulator: Emulator, report: Report) -> None:
-        self._server = None if emulator.pid is None else psutil.Process(emulator.pid)
+    def __init__(self, backend: Backend, report: Report) -> None:
+        self._backend = backend
+        self._server = None if backend.pid is None else psutil.Process(backend.pid)
         self._report = report
         self._numbers = itertools.count()
         self._turns: list[Turn] = []
-        self._idle: list[Cost] = []
+        self._idle: list[Seen] = []
         self._compared = 0
 
     async def run(self, plan: Plan) -> Outcome:
-        # The largest first, which leaves the server warm for the small ones.
-        for size in sorted(plan.sizes, reverse=True):
-            # A project for each size: the emulator's queries slow down with what others stored.
-            async with opened(f"benchmark-{size}") as client:
-                await self._size(plan, size, client)
+        self._report("warm-up")
+        await self._load(plan, Load(plan.warm_up, rounds=1))
+        self._turns.clear()
+        for load in plan.loads:
+            await self._load(plan, load)
         return Outcome(self._turns, self._idle, self._compared)
 
-    async def _size(self, plan: Plan, size: int, client: AsyncClient) -> None:
-        jobs = sessions(plan.jobs(size), size, embedding=plan.embedding)
-        ours, by_hand = Store(client, "read_by_us"), Store(client, "read_by_hand")
-        for job in jobs:
-            await put_many(ours, job)
-            await batches_in_flight(by_hand, job)
-        for number in range(plan.rounds + 1):
-            self._report(f"{size:,} records, " + (f"round {number}" if number else "warm-up"))
-            await self._round(number, jobs, ours, by_hand)
+    async def _load(self, plan: Plan, load: Load) -> None:
+        jobs = sessions(plan.jobs(load.size), load.size, embedding=plan.embedding)
+        ways = [way for way in plan.ways if load.takes(way)]
+        rounds = load.rounds + load.watched
+        # A project for each load: the emulator's queries slow down with what others stored.
+        async with self._scene(f"load-{next(self._numbers)}", jobs) as scene:
+            for number in range(1, rounds + 1):
+                self._report(f"{load.size:,} records, round {number} of {rounds}")
+                watch = number > load.rounds
+                if watch:
+                    _, idle = await watched(anyio.sleep(IDLE_SECONDS))
+                    self._idle.append(idle)
+                for way in in_turn(ways, number):
+                    await self._turn(way, scene, number, watch=watch)
 
-    async def _round(self, number: int, jobs: Sequence[Job], ours: Store, by_hand: Store) -> None:
-        _, idle = await measured(anyio.sleep(IDLE_SECONDS), self._server)
-        if number:
-            self._idle.append(idle)
-        for way in ways_for(len(jobs[0])):
-            if way.task == "write":
-                cost = await self._write(way, jobs, ours.client)
-            else:
-                cost = await self._read(way, jobs, ours if way.ours else by_hand)
-            if number:
-                self._turns.append(_turn(way, jobs, number, cost))
+    @asynccontextmanager
+    async def _scene(self, project: str, jobs: Sequence[Job]) -> AsyncIterator[_Scene]:
+        async with (
+            opened(project, self._backend.address) as client,
+            opened(project, self._backend.near) as near,
+        ):
+            by_us, by_hand = Store(client, "read_by_us"), Store(client, "read_by_hand")
+            for job in jobs:
+                await put_many(by_us.seen_by(near), job)
+                await batches_in_flight(by_hand.seen_by(near), job)
+            yield _Scene(jobs, client, near, by_us, by_hand)
 
-    async def _write(self, way: Way, jobs: Sequence[Job], client: AsyncClient) -> Cost:
-        store = Store(client, f"written_{next(self._numbers)}")
-        _, cost = await measured(run_jobs(way, store, jobs), self._server)
+    async def _turn(self, way: Way, scene: _Scene, number: int, *, watch: bool) -> None:
+        writes = way.task in WRITING
+        written = Store(scene.client, f"written_{next(self._numbers)}")
+        store = written if writes else scene.to_read(way)
+        given = [way.prepare(store, job) for job in scene.jobs]
+        turn = Turn(way.task, way.name, way.side, len(scene.jobs[0]), number, _size(scene.jobs))
+        if watch:
+            answers, seen = await watched(_run(way, store, given))
+            self._turns.append(replace(turn, seen=seen))
+        else:
+            answers, cost = await timed(_run(way, store, given), self._server)
+            self._turns.append(replace(turn, cost=cost))
+        if writes:
+            found = await self._read_back(way, store.seen_by(scene.near), scene.jobs)
+        else:
+            found = [way.finish(store, answer) for answer in answers]
+        self._compared += compared(f"{way.task}, {way.name}", scene.jobs, found)
+
+    async def _read_back(self, way: Way, store: Store, jobs: Sequence[Job]) -> list[Job]:
         # Each side's writing is read by the other side.
-        reader = get_all_in_flight if way.ours else get_many
-        self._compare(way, jobs, [await reader(store, job) for job in jobs])
-        return cost
-
-    async def _read(self, way: Way, jobs: Sequence[Job], store: Store) -> Cost:
-        found, cost = await measured(run_jobs(way, store, jobs), self._server)
-        self._compare(way, jobs, found)
-        return cost
-
-    def _compare(self, way: Way, jobs: Sequence[Job], found: Sequence[Job]) -> None:
-        self._compared += compared(f"{way.task}, {way.name}", jobs, found)
+        reader = get_all_in_flight if way.side == "ours" else get_many
+        found = [await reader(store, job) for job in jobs]
+        if self._backend.forgets:
+            await forget(store)
+        return found
 
 
-async def run_jobs(way: Way, store: Store, jobs: Iterable[Job]) -> list[Job]:
-    return [await way.run(store, job) for job in jobs]
+async def _run(way: Way, store: Store, given: Sequence[Any]) -> list[Any]:
+    return [await way.run(store, prepared) for prepared in given]
 
 
-def ways_for(size: int) -> list[Way]:
-    return [way for way in WAYS if way.takes(size)]
+def _size(jobs: Sequence[Job]) -> int:
+    return sum(map(len, jobs))
 
 
-def _turn(way: Way, jobs: Sequence[Job], number: int, cost: Cost) -> Turn:
-    records = sum(map(len, jobs))
-    return Turn(way.task, way.name, way.ours, len(jobs[0]), number, records, cost)
-
-
-@asynccontextmanager
-async def opened(project: str) -> AsyncIterator[AsyncClient]:
-    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call] # google-auth has no types
-    client = AsyncClient(project, credentials=credentials)
-    try:
-        yield client
-    finally:
-        await close_client(client)
+def in_turn(ways: Ways, number: int) -> Ways:
+    """Every other round goes backwards, so that no way always comes after the same."""
+    return ways if number % 2 else ways[::-1]

@@ -124,7 +124,9 @@ class MemoryManager(Protocol):
 
         Puts of one record keep their order. Iterators, which may be asynchronous and endless, are
         taken from as chunks are stored, so that memory stays flat; the receipt then tells no
-        revisions. Raises ``PartialWrite`` if some chunks fail; if there is only one, its own error.
+        revisions. A deadline bounds the waiting for them too, and a generator is closed when the
+        write ends early. Raises ``PartialWrite`` if some chunks fail; if there is only one, its own
+        error.
         """
         chunks = _Chunks(self, self._own(options))
         to_op = partial(Put, expect=expect)

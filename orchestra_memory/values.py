@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from math import isfinite, isnan
+from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard
 
 from pydantic import (
@@ -169,31 +170,34 @@ def checked_map_key(name: object, at: str) -> str:
     return name
 
 
+_UNCHANGING: Final = frozenset({str, int, float, bool, bytes, datetime, NoneType})
+
+
 def copied(value: Any) -> Any:
     """A stored value that shares nothing mutable with the given one."""
     kind = type(value)
     if kind is dict:
-        return {name: copied(item) for name, item in value.items()}
+        return {
+            name: item if type(item) in _UNCHANGING else copied(item)
+            for name, item in value.items()
+        }
     if kind is list:
-        return [copied(item) for item in value]
+        return [item if type(item) in _UNCHANGING else copied(item) for item in value]
     return Vector(value) if kind is Vector else value
 
 
-class _Origin:
-    """A validation context that tells where values come from."""
+class _Stored:
+    """The validation context of values that come from a store, and that nobody else holds.
+
+    They are storable already, and vectors hold nothing but floats.
+    """
 
 
-STORED: Final = _Origin()
-"""From a store, and so storable already; the store keeps them."""
-OWNED: Final = _Origin()
-"""Likewise, but nobody else holds them, so that they need not be copied."""
+STORED: Final = _Stored()
 
 
 def _free(value: Any, info: ValidationInfo) -> Any:
-    origin = info.context
-    if origin is OWNED:
-        return value
-    return copied(value) if origin is STORED else storable(value)
+    return value if info.context is STORED else storable(value)
 
 
 def _free_map(value: Any, info: ValidationInfo) -> Any:
@@ -216,7 +220,7 @@ def _as_list(value: Any) -> Any:
 
 def _vector(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Vector:
     """The numbers, looked at one by one only if they may be of any type."""
-    if info.context is OWNED and type(value) is Vector and _is_embedding(value):
+    if info.context is STORED and type(value) is Vector and _is_embedding(value):
         return value
     return Vector(validate(_as_list(value)))
 

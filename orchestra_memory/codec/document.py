@@ -23,7 +23,6 @@ from ..values import (
     INT64_MAX,
     INT64_MIN,
     NORMALISERS,
-    OWNED,
     STORED,
     Vector,
     copied,
@@ -145,22 +144,22 @@ def _form(model: type[Record]) -> _Form:
 def decode(ref: Ref[R], document: Document, *, owned: bool = False) -> R:
     """The record in a stored document, sharing nothing mutable with it.
 
-    A document that is `owned`, which nobody else holds, is used up instead of copied.
+    A document that is `owned`, which nobody else holds, becomes part of the record instead of being
+    copied; the fields of the record stay in it.
     Raises ``CorruptRecord`` naming the fields that do not fit, ``SchemaTooNew`` for a document of
     a newer version.
     """
     model = ref.model
     form = _form(model)
-    origin = OWNED if owned else STORED
     if not owned:
-        document = dict(document)
+        document = copied(document)
     if (version := document.pop(SCHEMA_VERSION, 0)) != form.version:
-        # What an upgrade makes may be shared: from here on it is copied.
-        document, origin = _upgraded(ref, document, version), STORED
+        # What an upgrade puts into documents may be the same for all.
+        document = copied(_upgraded(ref, document, version))
     is_complete = document.keys() == form.fields
     unknown = None if is_complete else _unknown_of(ref, document, form)
     try:
-        record = model.model_validate(document, context=origin)
+        record = model.model_validate(document, context=STORED)
     except ValidationError as error:
         raise _misfit(ref, error) from None
     if record.key != ref.key:
@@ -175,7 +174,7 @@ def decode(ref: Ref[R], document: Document, *, owned: bool = False) -> R:
 
 def _unknown_of(ref: Ref[Any], document: Document, form: _Form) -> Document:
     """Take what this version does not know out of the document."""
-    unknown = {name: copied(document.pop(name)) for name in document.keys() - form.fields}
+    unknown = {name: document.pop(name) for name in document.keys() - form.fields}
     if missing := form.needed - document.keys():
         raise _corrupt(ref, sorted(missing), "missing")
     return unknown

@@ -238,3 +238,12 @@ async def test_any_number_of_ids_is_answered_in_their_order(tmp_path, count) -> 
     assert [record and record.id for record in found] == [
         key if i % 2 == 0 else None for i, key in enumerate(keys)
     ]
+
+
+@pytest.mark.parametrize("where", [{"group": "g"}, [("tags", "contains", "x")]])
+async def test_the_order_of_a_query_leaves_nothing_out_of_a_count(tmp_path, where) -> None:
+    query = Query(Loose, where=where, order_by="any_value.missing")
+    async with SqliteMemory.open(tmp_path / "state.db") as memory:
+        await memory.put(Loose(id="a", tags=["x"]))
+        assert (await memory.aggregate(query, [Count()]))["count"] == 1
+        assert (await memory.find(query)).items == ()

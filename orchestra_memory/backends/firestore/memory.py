@@ -34,7 +34,7 @@ from ...resilience.deadline import Deadline
 from ...resilience.ramp import Ramp
 from ...resilience.retry import Attempts, Retries, resumed
 from ...scanning import PAGES_BEFORE_READING_AHEAD
-from ...slices import mapped, sliced
+from ...slices import mapped
 from ...values import utc_now
 from ..batches import address_of
 from ..rows import Row, Shown, page_of, position_of, room, served_before, stored_of
@@ -133,8 +133,7 @@ class FirestoreMemory(MemoryManager):
             Billed(reads=max(1, read)),
             Shown(query, options, owned=True),
         )
-        async for row in sliced(rows[:size]):
-            shown.add(row)
+        await mapped(shown.add, rows[:size])
         return page_of(
             query,
             served_before(position),
@@ -248,8 +247,7 @@ class FirestoreMemory(MemoryManager):
             Billed(reads=max(1, read)),
             Shown(query, options, owned=True),
         )
-        async for row in sliced(living[:size]):
-            shown.add(row)
+        await mapped(shown.add, living[:size])
         return page_of(query, 0, living[:size], more=False, as_of=as_of, billed=billed, shown=shown)
 
 

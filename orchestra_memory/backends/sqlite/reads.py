@@ -27,16 +27,20 @@ from .query import Selection, matching, page
 R = TypeVar("R", bound=Record)
 
 _PLACE = "FROM documents WHERE namespace = ? AND collection = ?"
-_ROWS = f"SELECT id, revision, document {_PLACE}"
+_COLUMNS = "id, revision, document"
+_ROWS = f"SELECT {_COLUMNS} {_PLACE}"
 _ROW = f"{_ROWS} AND id = ?"
-_LIVING = f"{_ROWS} AND (expires IS NULL OR expires > ?) AND id IN ({{}})"
+_LIVES = "(expires IS NULL OR expires > ?)"
+_LIVING = f"{_ROWS} AND {_LIVES} AND id IN ({{}})"
+_REVISION = "SELECT value FROM meta WHERE name = 'revision'"
+_LIVING_ONE = f"SELECT {_COLUMNS}, ({_REVISION}) {_PLACE} AND {_LIVES} AND id = ?"
 _IDS_AT_ONCE: Final = 128
 """Ids in one statement: with more, SQLite saves little more."""
 _EXPIRED = f"SELECT TRUE {_PLACE} AND expires <= ? LIMIT 1"
 
 
 def stored_revision(connection: sqlite3.Connection) -> Revision:
-    row = connection.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
+    row = connection.execute(_REVISION).fetchone()
     if row is None:
         raise StorageError("the database file: it has lost its revision; restore a copy")
     return int(row[0])
@@ -59,7 +63,7 @@ def row_at(connection: sqlite3.Connection, address: Address) -> Row | None:
     return None if found is None else _row(collection, found)
 
 
-def _row(collection: str, found: tuple[str, int, str]) -> Row:
+def _row(collection: str, found: Iterable[Any]) -> Row:
     stored_id, revision, text = found
     return Row(stored_id, _document(collection, stored_id, text), revision)
 
@@ -77,6 +81,8 @@ def _document(collection: str, stored_id: str, text: str) -> Document:
 
 
 def read_refs(connection: sqlite3.Connection, refs: Sequence[Ref[R]], now: datetime) -> Snapshot[R]:
+    if len(refs) == 1 and (found := _read_one(connection, refs[0], now)) is not None:
+        return found
     addresses = [address_of(ref) for ref in paced(refs)]
     asked = set(addresses)
     with snapshot(connection, "read") as as_of:
@@ -87,6 +93,22 @@ def read_refs(connection: sqlite3.Connection, refs: Sequence[Ref[R]], now: datet
         for ref, address in paced(zip(refs, addresses, strict=True))
     )
     return Snapshot(items, as_of, Billed(reads=len(items)))
+
+
+def _read_one(connection: sqlite3.Connection, ref: Ref[R], now: datetime) -> Snapshot[R] | None:
+    """The record with the revision of the file, if both are there.
+
+    One statement sees one state of the file, in less time than a transaction of several.
+    """
+    namespace, collection, stored_id = address_of(ref)
+    with translated("read"):
+        values = namespace or "", collection, to_micros(now), stored_id
+        found = connection.execute(_LIVING_ONE, values).fetchone()
+    if found is None or found[-1] is None:
+        return None
+    *columns, as_of = found
+    stored = stored_of(ref, _row(collection, columns), owned=True)
+    return Snapshot((stored,), as_of, Billed(reads=1))
 
 
 def _living_rows(
@@ -162,7 +184,7 @@ def _selected(
 ) -> Generator[Row, None, None]:
     """Rows that do match, and at most `limit` if SQL can tell which."""
     exact = selection.where.exact
-    statement = selection.select("id, revision, document", limit if exact else None)
+    statement = selection.select(_COLUMNS, limit if exact else None)
     matches = matcher(query)
     with closing(connection.execute(*statement)) as cursor:
         for found in paced(cursor):
@@ -174,6 +196,7 @@ def _selected(
 def aggregate_all(
     connection: sqlite3.Connection, query: Query[Any], measures: Sequence[Measure], now: datetime
 ) -> Totals:
+    query = query.unordered
     with snapshot(connection, "aggregate") as as_of:
         selection = matching(query, _expiring(connection, query, now))
         totals = Measuring(measures)

@@ -104,6 +104,8 @@ def _decode_vector(fields: Any) -> Vector | None:
     """``None`` if it is a map like others that has the name of the mark."""
     if fields[TYPE_NAME].string_value != VECTOR_TYPE or fields.keys() != {TYPE_NAME, "value"}:
         return None
+    if fields["value"].WhichOneof("value_type") != "array_value":
+        return None
     array = fields["value"].array_value
     if (vector := unpacked(array.SerializeToString())) is not None:
         return vector

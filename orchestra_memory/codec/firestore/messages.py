@@ -17,7 +17,7 @@ wrappers: Final = cast("Any", types)
 
 Value: Final[Any] = wrappers.Value.pb()
 MapValue: Final[Any] = wrappers.MapValue.pb()
-Timestamp: Final[Any] = type(Value().timestamp_value)
+Timestamp: Final = cast("Any", type(Value().timestamp_value))
 Write: Final[Any] = wrappers.Write.pb()
 Precondition: Final[Any] = wrappers.Precondition.pb()
 CommitRequest: Final[Any] = wrappers.CommitRequest.pb()
@@ -35,17 +35,17 @@ class _EncodedCommit:
     """A ``CommitRequest`` in its bytes, parsed only if something asks for its writes.
 
     What sends it wants its bytes, and what routes it wants the name of the database. Interceptors
-    and logging see the whole message.
+    and logging see the whole message; what they change of it is sent.
     """
 
     def __init__(self, database: str, data: bytes) -> None:
-        self._named = CommitRequest(database=database)
-        self._data = data
+        self._message = CommitRequest(database=database)
+        self._data: bytes | None = data
 
     def __getattr__(self, name: str) -> Any:
-        # None of its fields but the writes has a presence, so this one can tell of the others.
+        # None of its fields but the writes has a presence, so one without them tells of the others.
         told_by_name = name in {"database", "HasField"}
-        return getattr(self._named if told_by_name else self._parsed(), name)
+        return getattr(self._message if told_by_name else self._parsed(), name)
 
     def __eq__(self, other: object) -> bool:
         parsed = other._parsed() if isinstance(other, _EncodedCommit) else other
@@ -57,10 +57,12 @@ class _EncodedCommit:
         return repr(self._parsed())
 
     def _parsed(self) -> Any:
-        return CommitRequest.FromString(self._data)
+        if self._data is not None:
+            self._message, self._data = CommitRequest.FromString(self._data), None
+        return self._message
 
     def SerializeToString(self) -> bytes:  # noqa: N802 -- the name protobuf gives it
-        return self._data
+        return bytes(self._message.SerializeToString()) if self._data is None else self._data
 
 
 def commit_request(database: str, writes: Sequence[bytes]) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
 
 from ...operations import Revision
-from ...values import EPOCH
+from ...values import EPOCH, Vector
 from ..document import Document
 from ..ids import WRAPPED_LIST, unescaped_name
 from .decode import decode_document, decode_micros, unpacked
@@ -115,7 +115,10 @@ class Answers:
         document: Document = {}
         at = _entries(data, at + size, end, _IN_DOCUMENT, document)
         _expect(data, at, _CREATED)
-        at += 2 + data[at + 1]
+        size, at = _varint(data, at + 1)
+        # It is not asked for, but must be one.
+        _micros(data[at : at + size])
+        at += size
         _expect(data, at, _UPDATED)
         return Answer(as_of, name, document, _micros(data[_content(data, at + 1, end) : end]))
 
@@ -160,7 +163,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 def _content(data: bytes, at: int, end: int) -> int:
     """Where that begins whose length stands there, and which must reach to the end."""
-    size, at = _varint(data, at)
+    size = data[at]
+    at += 1
+    if size > _ONE_BYTE:
+        size, at = _varint(data, at - 1)
     if at + size != end:
         raise _UnusualError
     return at
@@ -315,12 +321,18 @@ def _map(data: bytes, at: int, end: int) -> Any:
 def _marked(data: bytes, at: int, end: int) -> Any:
     """What such a map stands for: a vector, or a list in a list."""
     if data.startswith(_VECTOR_MARK, at, end):
-        at += len(_VECTOR_MARK)
-    elif data.endswith(_VECTOR_MARK, at, end):
-        end -= len(_VECTOR_MARK)
-    else:
+        return _vector(data, at + len(_VECTOR_MARK), end)
+    _, key = _varint(data, at + 1)
+    if data.startswith(_LIST_HEAD, key):
         at = _last_value(data, at, end, _LIST_HEAD)
         return _decoders[data[at]](data, at + 1, end)
+    if data.endswith(_VECTOR_MARK, at, end):
+        return _vector(data, at, end - len(_VECTOR_MARK))
+    raise _UnusualError
+
+
+def _vector(data: bytes, at: int, end: int) -> Vector:
+    """The one in an entry that reaches to the end."""
     at = _last_value(data, at, end, _NUMBERS_HEAD)
     _expect(data, at, _ARRAY)
     vector = unpacked(data[_content(data, at + 1, end) : end])

@@ -9,34 +9,25 @@ from collections.abc import (
     Collection,
     Hashable,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from inspect import isasyncgen
-from itertools import islice
 from math import inf
-from typing import Final, Generic, NoReturn, Protocol, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
 from .errors import DeadlineExceeded, PartialWrite, Unavailable
+from .intake import CHUNK, Arriving, Ready, Source, is_cancelled
 from .operations import Billed, Durability, Invalidation, Op, Receipt
-from .slices import mapped, sliced_stream
 
 T = TypeVar("T")
 
-CHUNK: Final = 400
-"""Operations written at once, the most that one commit takes."""
 CHUNKS_IN_FLIGHT: Final = 8
 """Chunks under way at once: enough to keep one core encoding while others wait for the network."""
-LINGER: Final = 0.25
-"""Seconds for which records of a slow source wait for a chunk to fill."""
-
 Write = Callable[[Sequence[Op]], Awaitable[Receipt]]
 
 
@@ -60,17 +51,17 @@ async def write_many(
     if isinstance(items, Collection) and len(items) <= CHUNK:
         return await write([to_op(item) for item in items])
     keep = isinstance(items, Collection)
-    source: _Source
+    source: Source
     if isinstance(items, AsyncIterable):
-        source = _Arriving(items, to_op)
+        source = Arriving(items, to_op)
     else:
-        source = _Ready(iter(items), to_op, keep=keep)
+        source = Ready(iter(items), to_op, keep=keep)
     return await _Run(source, write, keep=keep, end=end).receipt()
 
 
 async def write_chunks(ops: Sequence[Op], write: Write) -> Receipt:
     """The same of operations that are there already."""
-    return await _Run(_Ready(iter(ops), _itself, keep=True), write, keep=True).receipt()
+    return await _Run(Ready(iter(ops), _itself, keep=True), write, keep=True).receipt()
 
 
 def _itself(op: Op) -> Op:
@@ -98,122 +89,6 @@ def partial_write(
 def cause_of(error: BaseException) -> BaseException:
     """What went wrong, beneath what a part of a write says of it."""
     return (isinstance(error, PartialWrite) and error.__cause__) or error
-
-
-class _Source(Protocol):
-    """Where chunks come from."""
-
-    unusable: list[Exception]
-    """Why some of the rest cannot be operations."""
-
-    async def take(self) -> list[Op]:
-        """The next chunk; an empty one at the end."""
-        ...
-
-    def rest(self) -> list[Op]:
-        """What there is that was never taken."""
-        ...
-
-    async def feed(self) -> None:
-        """Gather what comes, beside the taking."""
-        ...
-
-
-class _Ready(_Source, Generic[T]):
-    """Chunks of what an iterator gives at once."""
-
-    def __init__(self, items: Iterator[T], to_op: Callable[[T], Op], *, keep: bool) -> None:
-        self._items = items
-        self._to_op = to_op
-        self._keep = keep
-        self._gathered: list[Op] = []
-        self._failure: Exception | None = None
-        self.unusable = []
-
-    def _gather(self, item: T) -> None:
-        self._gathered.append(self._to_op(item))
-
-    async def take(self) -> list[Op]:
-        await anyio.lowlevel.checkpoint()
-        if self._failure is None:
-            try:
-                await mapped(self._gather, islice(self._items, CHUNK))
-            except Exception as error:  # noqa: BLE001 -- raised when what came before it is taken
-                self._failure = error
-        chunk, self._gathered = self._gathered, []
-        if self._failure is not None and not chunk:
-            raise self._failure
-        return chunk
-
-    async def feed(self) -> None:
-        return
-
-    def rest(self) -> list[Op]:
-        for item in self._items if self._keep else ():
-            try:
-                self._gather(item)
-            except Exception as error:  # noqa: BLE001 -- told beside what is raised already
-                self.unusable.append(error)
-        return self._gathered
-
-
-class _Arriving(_Source, Generic[T]):
-    """Chunks of what arrives: full ones, unless the source is slow."""
-
-    def __init__(self, items: AsyncIterable[T], to_op: Callable[[T], Op]) -> None:
-        self._items = items
-        self._to_op = to_op
-        self.unusable = []
-        self._waiting: list[Op] = []
-        self._failure: Exception | None = None
-        self._ended = False
-        self._some, self._full, self._taken = anyio.Event(), anyio.Event(), anyio.Event()
-
-    async def feed(self) -> None:
-        try:
-            async with AsyncExitStack() as closing:
-                closing.push_async_callback(self._close)
-                stream = aclosing(sliced_stream(self._items))
-                await self._gather(await closing.enter_async_context(stream))
-        except Exception as error:  # noqa: BLE001 -- whatever the source raises ends the write
-            self._failure = error
-        except anyio.get_cancelled_exc_class() as error:
-            if _is_cancelled():
-                raise
-            self._failure = RuntimeError("the source of the records was cancelled")
-            self._failure.__cause__ = error
-        finally:
-            self._ended = True
-            self._some.set()
-            self._full.set()
-
-    async def _close(self) -> None:
-        items: object = self._items
-        if isasyncgen(items):
-            await items.aclose()
-
-    async def _gather(self, items: AsyncIterable[T]) -> None:
-        async for item in items:
-            self._waiting.append(self._to_op(item))
-            self._some.set()
-            if len(self._waiting) >= CHUNK:
-                self._full.set()
-                await self._taken.wait()
-
-    async def take(self) -> list[Op]:
-        await self._some.wait()
-        with anyio.move_on_after(LINGER):
-            await self._full.wait()
-        chunk, self._waiting = self._waiting, []
-        if self._failure is not None and not chunk:
-            raise self._failure
-        self._taken.set()
-        if not self._ended:
-            self._some, self._full, self._taken = anyio.Event(), anyio.Event(), anyio.Event()
-        return chunk
-
-    def rest(self) -> list[Op]:
-        return self._waiting
 
 
 @dataclass(eq=False, slots=True)
@@ -256,7 +131,7 @@ _INVALIDATIONS: Final[tuple[Invalidation, ...]] = ("none", "done", "pending")
 class _Run:
     """One write of many chunks. Workers are added as there is work for them."""
 
-    def __init__(self, source: _Source, write: Write, *, keep: bool, end: float = inf) -> None:
+    def __init__(self, source: Source, write: Write, *, keep: bool, end: float = inf) -> None:
         self._source = source
         self._write = write
         self._keep = keep
@@ -340,7 +215,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 -- told as the cause of what is raised
             self._not_stored(chunk, error)
         except anyio.get_cancelled_exc_class() as cancelled:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             # So end the calls of a client that is closed.
             ended = Unavailable("the call was cancelled", operation="write", ambiguous=True)
@@ -383,11 +258,6 @@ class _Run:
         if unusable := self._source.unusable:
             error.add_note(f"{len(unusable):,} more cannot be written, the first: {unusable[0]}")
         raise error from cause
-
-
-def _is_cancelled() -> bool:
-    """Whether it is this call that is cancelled, and not something it waits for."""
-    return anyio.current_effective_deadline() == -inf
 
 
 def _in_order(chunks: Mapping[int, Sequence[Op]]) -> list[Op]:

@@ -137,7 +137,7 @@ class PartialWrite(StorageError):
         super().__init__(message, operation="write")
         self.committed: tuple[Any, ...] = tuple(committed)
         self.remaining: tuple[Any, ...] = tuple(remaining)
-        self.stored = len(self.committed) if stored is None else stored
+        self.stored: int = len(self.committed) if stored is None else stored
 
 
 class PermissionDenied(StorageError):

@@ -182,7 +182,7 @@ class Measuring:
     """Measures over documents that come one by one, of which only the numbers are kept."""
 
     def __init__(self, measures: Sequence[Measure]) -> None:
-        self.count = 0
+        self.count: int = 0
         self._measures = measures
         self._numbers: dict[str, list[float]] = {
             measure.of: [] for measure in measures if not isinstance(measure, Count)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from ..bulk import CHUNK, cause_of, partial_write
+from ..bulk import cause_of, partial_write
 from ..codec.document import Document, encode
 from ..codec.ids import stored_id
 from ..codec.size import checked_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
+from ..intake import CHUNK
 from ..operations import Op, Patch, Put, Ref
 from ..record import Record
 from ..slices import mapped

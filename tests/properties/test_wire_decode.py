@@ -166,6 +166,37 @@ def test_no_bytes_are_read_otherwise_than_protobuf_reads_them(document, source, 
         agreed(answers, data[: source.randrange(len(data))])
 
 
+EVERY_TYPE = {
+    "t": "text",
+    "u": "x" * 130,
+    "b": b"\x00\xff",
+    "i": 5,
+    "j": -300,
+    "k": 2**62,
+    "y": True,
+    "o": None,
+    "f": 1.5,
+    "w": datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC),
+    "m": {"a": {"b": "c"}, "d": {}},
+    "l": ["e", 300, [], [1, [2]]],
+    "v": Vector([0.5, -2.0]),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_TYPE)
+@pytest.mark.parametrize("query", [False, True])
+def test_no_byte_that_is_changed_is_taken_for_what_it_was(name: str, query: bool) -> None:
+    answers = QUERIED if query else GOTTEN
+    data = answer(document_bytes({name: EVERY_TYPE[name]}), name="a/b", query=query)
+    assert agreed(answers, data)
+    for at, byte in enumerate(data):
+        near = {byte ^ 0x80, (byte + 1) & 0xFF, (byte - 1) & 0xFF, (byte + 8) & 0xFF}
+        for other in near.union(BYTES, TAGS):
+            agreed(answers, b"%b%c%b" % (data[:at], other, data[at + 1 :]))
+            agreed(answers, b"%b%c%b" % (data[:at], other, data[at:]))
+        agreed(answers, data[:at] + data[at + 1 :])
+
+
 @given(st.binary(max_size=40))
 def test_random_bytes_are_a_message_or_an_error_that_says_so(data) -> None:
     agreed(GOTTEN, data)

@@ -31,7 +31,8 @@ from orchestra_memory import (
     Ref,
     Unavailable,
 )
-from orchestra_memory.bulk import CHUNK, CHUNKS_IN_FLIGHT, LINGER, write_chunks
+from orchestra_memory.bulk import CHUNKS_IN_FLIGHT, write_chunks
+from orchestra_memory.intake import CHUNK, LINGER
 from orchestra_memory.operations import DEFAULT, Op
 from orchestra_memory.testing.contract.models import Lease
 

@@ -18,7 +18,6 @@ from typing import Final, NoReturn, TypeVar
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 
 from .errors import DeadlineExceeded, PartialWrite, Unavailable
 from .intake import CHUNK, Arriving, Ready, Source, is_cancelled

@@ -51,7 +51,7 @@ class Ready(Source, Generic[T]):
         self._keep = keep
         self._gathered: list[Op] = []
         self._failure: Exception | None = None
-        self.unusable = []
+        self.unusable: list[Exception] = []
 
     def _gather(self, item: T) -> None:
         self._gathered.append(self._to_op(item))
@@ -86,7 +86,7 @@ class Arriving(Source, Generic[T]):
     def __init__(self, items: AsyncIterable[T], to_op: Callable[[T], Op]) -> None:
         self._items = items
         self._to_op = to_op
-        self.unusable = []
+        self.unusable: list[Exception] = []
         self._waiting: list[Op] = []
         self._failure: Exception | None = None
         self._ended = False

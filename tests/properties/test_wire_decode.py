@@ -226,14 +226,22 @@ def a_map(*entries: bytes) -> bytes:
     return b"\x32" + sized(b"".join(entries))
 
 
+ONE = b"\x10\x01"
+IN_MAP = b"\x0a"
+
+
+def deep(levels: int) -> bytes:
+    """Lists in lists."""
+    value = ONE
+    for _ in range(levels):
+        value = b"\x4a" + sized(b"\x0a" + sized(value))
+    return value
+
+
 def raw_answer(fields: bytes) -> bytes:
     """An answer with these very bytes, which a message might put in another order."""
     stamp = b"\x02\x08\x01"
     return b"\x0a%b\x22%b" % (sized(b"\x0a\x03a/b%b\x1a%b\x22%b" % (fields, stamp, stamp)), stamp)
-
-
-ONE = b"\x10\x01"
-IN_MAP = b"\x0a"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +258,9 @@ IN_MAP = b"\x0a"
         pytest.param(b"\x12\x04\x12\x02\x10\x01", {"": 1}, id="no name"),
         pytest.param(entry(b"n", b"\x10\x81\x00"), {"n": 1}, id="longer than need be"),
         pytest.param(entry(b"n", b"\x10" + b"\xff" * 9 + b"\x01"), {"n": -1}, id="negative"),
+        pytest.param(
+            entry(b"n", b"\x10" + b"\xff" * 9 + b"\x02"), {"n": 2**63 - 1}, id="more than 64 bits"
+        ),
         pytest.param(entry(b"n", b"\x08\x05"), {"n": True}, id="a boolean above one"),
         pytest.param(entry(b"n", b"\x58\x05"), {"n": None}, id="a null above zero"),
         pytest.param(entry(b"n", b"\x52\x00"), {"n": datetime(1970, 1, 1, tzinfo=UTC)}, id="epoch"),
@@ -276,6 +287,22 @@ def test_what_no_serializer_writes_is_read_all_the_same(fields: bytes, expected)
     data = raw_answer(fields)
     assert outcome(GOTTEN.unusual, data).document == exact(expected)
     assert outcome(GOTTEN.read, data).document == exact(expected)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(entry(b"n", b"\x10\x81" + b"\x80" * 9 + b"\x00"), id="too many groups"),
+        pytest.param(entry(b"n", b"\x4a\x03\x0a\x02\x10") + entry(b"m", ONE), id="beyond a list"),
+        pytest.param(entry(b"n", b"\x32\x05\x0a\x06\x0a\x01a"), id="beyond a map"),
+        pytest.param(entry(b"n", b"\x8a\x01\x02\xed\xa0"), id="no UTF-8"),
+        pytest.param(entry(b"\xff", ONE), id="a name that is no UTF-8"),
+        pytest.param(entry(b"n", deep(5_000)), id="deeper than can be followed"),
+    ],
+)
+def test_what_is_no_message_is_refused(fields: bytes) -> None:
+    assert outcome(GOTTEN.unusual, raw_answer(fields)) is None
+    assert outcome(GOTTEN.read, raw_answer(fields)) is None
 
 
 @pytest.mark.parametrize("size", [126, 127, 128, 129, 1_400])

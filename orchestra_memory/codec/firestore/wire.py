@@ -183,12 +183,7 @@ _texts: dict[bytes, str] = {}
 
 def _name(head: bytes) -> str:
     """The name in the head of an entry: a tag, its length, the name, and the tag of the value."""
-    if (
-        head[0] != _IN_MAP
-        or head[-1] != _IN_DOCUMENT
-        or head[1] != len(head) - 3
-        or head[1] > _ONE_BYTE
-    ):
+    if head[0] != _IN_MAP or head[1] > _ONE_BYTE or head[-1] != _IN_DOCUMENT:
         raise _UnusualError
     name = head[2:-1].decode()
     if name in (WRAPPED_LIST, TYPE_NAME):

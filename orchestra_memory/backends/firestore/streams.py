@@ -14,7 +14,7 @@ from typing import Any, Final, TypedDict, cast
 
 import grpc.aio  # type: ignore[import-untyped]  # has no types
 from google.api_core import exceptions, gapic_v1
-from google.cloud.firestore_v1 import __version__
+from google.cloud.firestore_v1.services.firestore.transports.base import DEFAULT_CLIENT_INFO
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no types
 
 from ...codec.firestore.messages import BatchGetRequest, QueryRequest
@@ -22,9 +22,7 @@ from ...codec.firestore.wire import GOTTEN, QUERIED, Answer, Answers
 
 _grpc, _errors, _headers = cast("Any", grpc), cast("Any", exceptions), cast("Any", gapic_v1)
 
-_ASKING: Final = _headers.client_info.ClientInfo(
-    client_library_version=__version__
-).to_grpc_metadata()
+_ASKING: Final = cast("Any", DEFAULT_CLIENT_INFO).to_grpc_metadata()
 _END: Final = _grpc.aio.EOF
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from . import environment, plot_promises, promises
 from .parts import chosen
+from .promised import PROMISES
 from .result import Result, Skipped, save
 from .sheets import screen
 
@@ -38,7 +39,7 @@ def main(
         Path | None, typer.Option(help=f"Folder for the results. Default: {RESULTS}")
     ] = None,
 ) -> None:
-    """Measure everything; takes about a quarter of an hour on two quiet cores."""
+    """Measure everything; takes about twenty minutes on two quiet cores."""
     try:
         parts = chosen(names(only), names(skip))
     except ValueError as error:
@@ -74,7 +75,7 @@ def conclude(
     draw = plot_promises.drawing(judgements)
     result = Result(title, {"promises": promises.document(judgements)}, [sheet], draw=draw)
     show(result)
-    if len(judgements) == len(promises.PROMISES):
+    if len(judgements) == len(PROMISES):
         save(result, folder / "promises", about=about)
 
 

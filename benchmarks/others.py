@@ -41,7 +41,7 @@ def embed(quick: bool, tell: Report) -> Result:
 
 def peers(quick: bool, tell: Report) -> Result:
     """Other libraries that do the job, each in an environment of its own."""
-    plan = bench.QUICK if quick else bench.Plan()
+    plan = bench.QUICK if quick else bench.Plan(rounds=3)
     try:
         with server.started() as running:
             found = bench.run(plan, running.host, tell)

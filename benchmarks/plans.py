@@ -89,7 +89,7 @@ COURSES: Final = {
         on_emulator,
         Plan(
             WAYS,
-            tuple(Load(size, rounds=3) for size in (20_000, 4_000, 400, 100)),
+            tuple(Load(size, rounds=3) for size in (20_000, 4_000, 400)),
             records_per_turn=400,
         ),
         QUICK,

@@ -11,11 +11,11 @@ from .sheets import Sheet, cell, number
 from .summary import (
     CALLBACK,
     CLIENT,
-    COLLECTION,
     MEMORY,
     SERVER,
     SPEED,
     STALL,
+    WORK,
     Ratio,
     Row,
     Spread,
@@ -30,7 +30,7 @@ COLUMNS: Final = {
     CLIENT: "client µs",
     SERVER: "server µs",
     CALLBACK: "callback ms",
-    COLLECTION: "gc ms",
+    WORK: "without gc",
     STALL: "stall ms",
     MEMORY: "MiB",
 }
@@ -119,6 +119,7 @@ def figures(part: str, outcome: Outcome) -> dict[str, Spread]:
         if row.side == "ours" and STALL in row.figures and idle:
             name, stall = f"{part}.{row.task}", row.figures[STALL]
             found[f"{name}.{CALLBACK}"] = row.figures[CALLBACK]
+            found[f"{name}.{WORK}"] = row.figures[WORK]
             found[f"{name}.{STALL}"] = stall
             found[f"{name}.{STALL}/idle"] = stall.over(idle)
     return found

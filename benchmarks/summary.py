@@ -16,7 +16,7 @@ CLIENT: Final = "client_us_per_record"
 SERVER: Final = "server_us_per_record"
 STALL: Final = "longest_stall_ms"
 CALLBACK: Final = "longest_callback_ms"
-COLLECTION: Final = "longest_collection_ms"
+WORK: Final = "longest_callback_without_gc_ms"
 MEMORY: Final = "peak_memory_mib"
 
 
@@ -42,8 +42,8 @@ def _stall(turn: Turn) -> float | None:
     return None if turn.seen is None else turn.seen.stall * 1e3
 
 
-def _collection(turn: Turn) -> float | None:
-    return None if turn.seen is None else turn.seen.collection * 1e3
+def _work(turn: Turn) -> float | None:
+    return None if turn.seen is None else turn.seen.work * 1e3
 
 
 def _memory(turn: Turn) -> float | None:
@@ -55,7 +55,7 @@ FIGURES: Final[Mapping[str, Figure]] = {
     CLIENT: _client,
     SERVER: _server,
     CALLBACK: _callback,
-    COLLECTION: _collection,
+    WORK: _work,
     STALL: _stall,
     MEMORY: _memory,
 }

@@ -25,14 +25,14 @@ class Seen:
 
     In seconds: ``stall`` is the most by which a task was late that wanted to run every 2 ms,
     ``callback`` the most processor time that one callback on the event loop took of its thread,
-    ``collection`` the most that the garbage collector took of it at once. ``memory`` is by how many
+    ``work`` the same without what the garbage collector took within it. ``memory`` is by how many
     bytes the process grew at most.
     """
 
     stall: float
     callback: float
     memory: int
-    collection: float = 0.0
+    work: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,21 +28,29 @@ class Watch:
         self._growth = 0
         self._stall = 0.0
         self._began = time.thread_time()
+        self._collected = 0.0
         self._callback = 0.0
-        self.collection = 0.0
+        self._work = 0.0
 
     def seen(self) -> Seen:
         """Counts the callback that is under way, too, and a tick that is overdue."""
         self._look_at_clock()
         self._look_at_memory()
         self.callback_ended()
-        return Seen(self._stall, self._callback, self._growth, self.collection)
+        return Seen(self._stall, self._callback, self._growth, self._work)
 
     def callback_began(self) -> None:
         self._began = time.thread_time()
+        self._collected = 0.0
 
     def callback_ended(self) -> None:
-        self._callback = max(self._callback, time.thread_time() - self._began)
+        took = time.thread_time() - self._began
+        self._callback = max(self._callback, took)
+        self._work = max(self._work, took - self._collected)
+
+    def collected(self, seconds: float) -> None:
+        """The garbage collector took so long, within the callback that is under way."""
+        self._collected += seconds
 
     async def tick(self) -> None:
         number = 0
@@ -100,7 +108,7 @@ def callbacks_timed(watch: Watch) -> Iterator[None]:
 
 @contextmanager
 def collections_timed(watch: Watch) -> Iterator[None]:
-    """Keep the longest pass of the garbage collector in ``watch.collection``."""
+    """Tell `watch` of every pass of the garbage collector."""
     began = 0.0
 
     def timed(phase: str, _: dict[str, int]) -> None:
@@ -108,7 +116,7 @@ def collections_timed(watch: Watch) -> Iterator[None]:
         if phase == "start":
             began = time.thread_time()
         else:
-            watch.collection = max(watch.collection, time.thread_time() - began)
+            watch.collected(time.thread_time() - began)
 
     gc.callbacks.append(timed)
     try:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.parts import PARTS, chosen
-from benchmarks.promises import PROMISES
+from benchmarks.promised import PROMISES
 
 
 def test_all_parts_are_run_unless_some_are_named():

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from benchmarks.plot_promises import progress
-from benchmarks.promises import PROMISES, Judged, Promise, document, judged, measured, sheet
+from benchmarks.promised import PROMISES, Promise
+from benchmarks.promises import Judged, document, judged, measured, sheet
 from benchmarks.summary import Spread
 
 FASTER = Promise("faster", ("speed",), at_least=4, aim=6)

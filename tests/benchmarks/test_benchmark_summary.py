@@ -5,12 +5,12 @@ import pytest
 from benchmarks.summary import (
     CALLBACK,
     CLIENT,
-    COLLECTION,
     FIGURES,
     MEMORY,
     SERVER,
     SPEED,
     STALL,
+    WORK,
     Spread,
     closest,
     ratios,
@@ -24,7 +24,7 @@ def turn(way, seconds, *, number=1, size=400, client=0.1, server=0.2, side="by h
 
 
 def watched(way="a", *, number=2):
-    seen = Seen(stall=0.005, callback=0.003, memory=2**20, collection=0.002)
+    seen = Seen(stall=0.005, callback=0.003, memory=2**20, work=0.002)
     return Turn("write", way, "by hand", 400, number, 400, seen=seen)
 
 
@@ -54,7 +54,7 @@ def test_times_come_from_timed_turns_and_stalls_from_watched_ones():
     assert row.figures[SPEED] == Spread(400.0, 400.0, 400.0)
     assert row.figures[STALL].median == 5.0
     assert row.figures[CALLBACK].median == 3.0
-    assert row.figures[COLLECTION].median == 2.0
+    assert row.figures[WORK].median == 2.0
     assert row.figures[MEMORY].median == 1.0
     assert row.figures.keys() == FIGURES.keys()
 

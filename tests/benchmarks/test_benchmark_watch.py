@@ -73,17 +73,27 @@ async def _failing():
     return 1 / 0
 
 
-async def test_the_collector_at_work_is_seen_and_left_alone_afterwards():
+async def test_what_the_collector_takes_of_a_callback_is_told_apart():
     before = list(gc.callbacks)
 
     async def collect():
-        kept = [[] for _ in range(200_000)]
-        gc.collect()
+        kept = [[] for _ in range(500_000)]
+        for _ in range(10):
+            gc.collect()
         return len(kept)
 
     _, seen = await watched(collect())
-    assert 0 < seen.collection <= seen.callback
+    assert seen.work < seen.callback / 2
     assert gc.callbacks == before
+
+
+async def test_without_the_collector_a_callback_is_its_own_work():
+    gc.disable()
+    try:
+        _, seen = await watched(burnt())
+    finally:
+        gc.enable()
+    assert seen.work == seen.callback
 
 
 async def test_growth_of_the_process_is_seen():

@@ -733,7 +733,7 @@ async def test_all_chunks_share_the_deadline_of_the_call(source, of_the_view: bo
     options = DEFAULT if of_the_view else Options(timeout=50)
     await memory.put_many(source(leases(4_000)), options=options)
     left = [options.timeout for options in shelf.options if options.timeout is not None]
-    assert len(left) == len(shelf.begun) == 10
+    assert len(left) == len(shelf.begun) >= 10
     assert 50 >= left[0] > left[-1] > 0
     assert left == sorted(left, reverse=True)
 

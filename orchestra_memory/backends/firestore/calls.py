@@ -84,7 +84,7 @@ def _damage(answer: Answer) -> CorruptRecord:
     *_, collection, key = answer.name.split("/")
     return CorruptRecord(
         f"{collection}/{key}: no value can be made of the stored fields "
-        f"{', '.join(answer.damaged)}; they hold times beyond the year 9999",
+        f"{', '.join(answer.damaged)}; they hold times outside the years 1 to 9999",
         collection=collection,
         key=key,
         fields=answer.damaged,

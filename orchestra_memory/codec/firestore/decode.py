@@ -55,7 +55,7 @@ def decode_document(message: Any) -> tuple[Document, tuple[str, ...]]:
 def decode_fields(fields: Any) -> Document:
     """A protobuf map of fields as a stored document.
 
-    Raises ``OverflowError`` for a time beyond those of ``datetime``.
+    Raises ``OverflowError`` for a time outside the years 1 to 9999.
     """
     return {unescaped_name(name): decode_value(fields[name]) for name in fields}
 

@@ -67,15 +67,19 @@ def tell(name: str, text: str) -> None:
 def conclude(
     results: dict[str, Result], folder: Path, about: dict[str, Any], *, asked: Collection[str]
 ) -> None:
-    """Judge the promises about these parts; the judgement is kept if they are all promises."""
+    """Judge the promises about these parts; the judgement is kept if they are all promises.
+
+    A quick run has too few records to be judged by.
+    """
     figures = {name: value for result in results.values() for name, value in result.figures.items()}
     judgements = [found for found in promises.judged(figures) if found.promise.part in asked]
-    sheet = promises.sheet(judgements)
-    title = "Promises" if not about["quick"] else "Promises, from a quick run: no results"
+    sheet = promises.sheet(judgements, judge=not about["quick"])
+    document = {"promises": promises.document(judgements)}
     draw = plot_promises.drawing(judgements)
-    result = Result(title, {"promises": promises.document(judgements)}, [sheet], draw=draw)
-    show(result)
-    if len(judgements) == len(PROMISES):
+    result = Result("Promises", document, [sheet], draw=draw)
+    if judgements:
+        show(result)
+    if len(judgements) == len(PROMISES) and not about["quick"]:
         save(result, folder / "promises", about=about)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from orchestra_memory.testing.service import ServiceMissing
 
@@ -41,7 +41,7 @@ def embed(quick: bool, tell: Report) -> Result:
 
 def peers(quick: bool, tell: Report) -> Result:
     """Other libraries that do the job, each in an environment of its own."""
-    plan = bench.QUICK if quick else bench.Plan(rounds=3)
+    plan = replace(bench.QUICK, rounds=1) if quick else bench.Plan(rounds=3)
     try:
         with server.started() as running:
             found = bench.run(plan, running.host, tell)

@@ -68,7 +68,7 @@ class Course:
     quick: Plan
 
 
-QUICK: Final = Plan(WAYS, (Load(50, rounds=1, watched=1),), records_per_turn=50, warm_up=10)
+QUICK: Final = Plan(WAYS, (Load(20, rounds=1, watched=1),), records_per_turn=20, warm_up=5)
 BRISK: Final = without("set, one by one", "get, one by one", "get_all", ways=BULK)
 """One by one, each record takes its round trip: nothing is learnt by waiting for it."""
 

@@ -51,18 +51,19 @@ def measured(promise: Promise, figures: Mapping[str, Spread]) -> Spread | None:
     return worst((figures[name] for name in promise.figures), key=lambda found: found.median)
 
 
-def sheet(judgements: Sequence[Judged]) -> Sheet:
+def sheet(judgements: Sequence[Judged], *, judge: bool = True) -> Sheet:
+    """What is promised and what was measured, and unless `judge` is off, whether that will do."""
     lines = [
         (
             judgement.promise.work,
             bound(judgement.promise, judgement.promise.at_least),
             bound(judgement.promise, judgement.promise.aim),
             told(judgement),
-            judgement.verdict,
+            judgement.verdict if judge else "",
         )
         for judgement in judgements
     ]
-    missed = [place for place, found in enumerate(judgements) if found.verdict == "NO"]
+    missed = [place for place, found in enumerate(judgements) if judge and found.verdict == "NO"]
     return Sheet("What is promised, and what was measured", HEADINGS, lines, strong=missed)
 
 

@@ -59,6 +59,12 @@ def test_a_missed_promise_is_set_off_in_the_table():
     assert list(made.strong) == [1]
 
 
+def test_a_quick_run_is_not_judged():
+    made = sheet([Judged(FASTER, flat(1))], judge=False)
+    assert made.lines[0][-1] == ""
+    assert not made.strong
+
+
 def test_every_promise_has_a_bar_below_its_aim_or_none_at_all():
     for promise in PROMISES:
         if promise.at_least is not None and promise.aim is not None:

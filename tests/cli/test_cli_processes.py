@@ -152,7 +152,7 @@ def test_one_broken_line_in_a_hundred_thousand_is_named(command, tmp_path):
 
 
 def test_ctrl_c_leaves_whole_batches_and_resuming_completes(command, started, tmp_path):
-    write_items(tmp_path / "a.jsonl", 80_000, broken=10)
+    write_items(tmp_path / "a.jsonl", 20_000, broken=10)
     process = started("import", "a.jsonl")
     state = tmp_path / ".orchestra" / "imports"
     while not list(state.glob("*.json")):
@@ -164,14 +164,14 @@ def test_ctrl_c_leaves_whole_batches_and_resuming_completes(command, started, tm
     assert "--resume" in errors.decode()
     assert "Traceback" not in errors.decode()
     stored = counted(command)["memory_items"]
-    assert 0 < stored < 79_999
+    assert 0 < stored < 19_999
     # Batches of 2,000 lines are written in chunks of 400; the tenth line is broken.
     assert (stored + 1) % 400 in {0, 1}
 
     done = command("import", "a.jsonl", "--resume", "--json")
-    assert json.loads(done.stdout)["records"] == 79_999
+    assert json.loads(done.stdout)["records"] == 19_999
     assert done.returncode == 3
-    assert counted(command)["memory_items"] == 79_999
+    assert counted(command)["memory_items"] == 19_999
     assert not list(state.iterdir())
     again = command("import", "a.jsonl", "--resume")
     assert again.returncode == 1

@@ -39,7 +39,7 @@ def main(
         Path | None, typer.Option(help=f"Folder for the results. Default: {RESULTS}")
     ] = None,
 ) -> None:
-    """Measure everything; takes about twenty minutes on two quiet cores."""
+    """Measure everything; takes about half an hour."""
     try:
         parts = chosen(names(only), names(skip))
     except ValueError as error:

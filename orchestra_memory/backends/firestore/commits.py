@@ -32,7 +32,6 @@ from .write import (
     Step,
     Writes,
     conditional,
-    contradictions,
     failed,
     plan,
     prepare,
@@ -128,12 +127,12 @@ class Commits:
 
     async def _commit(self, chunk: Chunk, deadline: Deadline) -> Receipt:
         """One commit. What its preconditions met is read only when they did not hold."""
-        impossible = contradictions(chunk)
         seen: dict[Address, Seen] = {}
         for _ in range(ATTEMPTS):
+            steps, impossible = plan(chunk, seen)
             try:
                 if not impossible:
-                    return await self._send(plan(chunk, seen), deadline)
+                    return await self._send(steps, deadline)
             except PreconditionFailed:
                 pass
             seen = await self._look(conditional(chunk), deadline)

@@ -13,6 +13,7 @@ from ...codec.firestore.encode import (
     encode_time,
     encode_value,
     record_bytes,
+    varint,
 )
 from ...codec.firestore.messages import Precondition, Value, Write
 from ...codec.size import checked_size, may_break_limits
@@ -66,38 +67,36 @@ class Step:
     body: Body | None
 
 
-def plan(chunk: Sequence[Item], seen: Mapping[Address, Seen]) -> list[Step]:
-    """How each operation is sent, given what is known of some documents.
+def plan(chunk: Sequence[Item], seen: Mapping[Address, Seen]) -> tuple[list[Step], list[Item]]:
+    """How each operation is sent, given what is known of some documents, and which cannot be.
 
     Only the first operation on a document meets the store's state; later ones meet what the first
-    ones leave, so that Firestore, which refuses such conditions, need not be asked.
+    ones leave, so that Firestore, which refuses such conditions, need not be asked. Those that
+    cannot follow the one before them are impossible.
     """
     left: dict[Address, Presence] = {}
     steps: list[Step] = []
+    impossible: list[Item] = []
     for item in chunk:
-        address = item.address
-        step = _later(item, left[address]) if address in left else _first(item, seen.get(address))
-        left[address] = _leaves(item)
-        steps.append(step)
-    return steps
+        before = left.get(item.address)
+        if before is None:
+            steps.append(_first(item, seen.get(item.address)))
+        else:
+            steps.append(_later(item, before))
+            if _contradicts(item.op, before):
+                impossible.append(item)
+        left[item.address] = _leaves(item)
+    return steps, impossible
+
+
+def _contradicts(op: Op, left: Presence) -> bool:
+    creates = isinstance(op, Patch) and op.or_create is not None
+    expect = None if creates and op.expect is PRESENT else op.expect
+    return expect not in (None, left)
 
 
 def _leaves(item: Item) -> Presence:
     return ABSENT if isinstance(item.op, Delete) else PRESENT
-
-
-def contradictions(chunk: Sequence[Item]) -> list[Item]:
-    """Operations that cannot follow the one before them on the same document."""
-    left: dict[Address, Presence] = {}
-    found: list[Item] = []
-    for item in chunk:
-        before = left.get(item.address)
-        creates = isinstance(item.op, Patch) and item.op.or_create is not None
-        expect = None if creates and item.op.expect is PRESENT else item.op.expect
-        if before is not None and expect not in (None, before):
-            found.append(item)
-        left[item.address] = _leaves(item)
-    return found
 
 
 def _first(item: Item, seen: Seen | None) -> Step:
@@ -171,7 +170,7 @@ class Writes:
         return place
 
     def _put(self, body: Body, expect: Expect, name: str) -> None:
-        self.messages.append(_update(name, body[0]) + _precondition(expect))
+        self.messages.append(_update(name, body[0], expect))
         for number, part in enumerate(body[1:]):
             self.messages.append(_update(part_name(name, number), part))
 
@@ -184,9 +183,11 @@ class Writes:
         self._deletes += 1 + len(parts)
 
 
-def _update(name: str, fields: bytes) -> bytes:
+def _update(name: str, fields: bytes, expect: Expect = None) -> bytes:
     """A ``Write`` that stores a document; most are just this."""
-    return delimited(b"\x0a", delimited(b"\x0a", name.encode()) + fields)
+    document = delimited(b"\x0a", name.encode())
+    head = b"\x0a" + varint(len(document) + len(fields))
+    return b"%b%b%b%b" % (head, document, fields, _precondition(expect))
 
 
 def _precondition(expect: Expect) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -90,6 +90,17 @@ def prepare_file(connection: sqlite3.Connection, name: str) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def store_id(path: Path) -> int:
+    """A random number that tells this file from one made later at the same path."""
+    with closing(connect(path, reading=False)) as connection:
+        ask = "SELECT value FROM meta WHERE name = 'store'"
+        found = connection.execute(ask).fetchone()
+        if found is None:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('store', random())")
+            found = connection.execute(ask).fetchone()
+    return int(found[0])
 
 
 def is_new(connection: sqlite3.Connection, name: str) -> bool:

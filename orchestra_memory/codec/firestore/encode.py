@@ -12,10 +12,10 @@ garbage collector.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, partial
 from types import NoneType
 from typing import Any, Final
 
@@ -23,14 +23,17 @@ from ...record import Record, spec_of
 from ...values import EPOCH, INT64_MAX, INT64_MIN, Vector
 from ..document import SCHEMA_VERSION, Document, encode, encoded, field_values, free_fields
 from ..ids import WRAPPED_LIST, escaped_name
-from .layout import ELEMENT, STRIDE, VECTOR_TYPE
+from .layout import ELEMENT, STRIDE, TYPE_NAME, VECTOR_TYPE
 
-_NAMES: Final = 4_096
-"""Names of fields and map keys whose bytes are kept."""
-_SHORT: Final = 100
-"""Bytes of a field's last value below which they are kept, in case the next one is the same."""
-_UNCHANGING: Final = frozenset({str, NoneType, bool})
-"""Types whose values are the same as long as they are the same object."""
+_KEPT_NAMES: Final = 1_024
+"""Names in maps, and as many in documents, whose places are kept."""
+_KEPT_SIZES: Final = 1 << 7
+"""Sizes in bytes below which a place keeps the heads of values."""
+_KEPT_TEXTS: Final = 256
+"""Texts whose entries a place keeps: what stands there is mostly one of a few words, or again the
+same user and session."""
+_SHORT: Final = 32
+"""Bytes below which a text may be kept."""
 
 
 class _Varints(dict[int, bytes]):
@@ -42,19 +45,21 @@ class _Varints(dict[int, bytes]):
     def __init__(self) -> None:
         super().__init__((number, bytes((number,))) for number in range(1 << 7))
         pairs = range(1 << 14)
-        self._marked = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in pairs]
+        self.marked = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in pairs]
         self.update((n, bytes((n & 0x7F | 0x80, n >> 7))) for n in pairs[1 << 7 :])
 
     def __missing__(self, number: int) -> bytes:
         if number < 0:
             number += 1 << 64
-        marked = self._marked
+        marked = self.marked
         if number >> 28:
             return marked[number & 0x3FFF] + marked[number >> 14 & 0x3FFF] + self[number >> 28]
         return marked[number & 0x3FFF] + self[number >> 14]
 
 
 _varints: Final = _Varints()
+varint: Final = _varints.__getitem__
+"""The bytes of a number of up to 64 bits."""
 
 
 def delimited(tag: bytes, data: bytes) -> bytes:
@@ -63,95 +68,249 @@ def delimited(tag: bytes, data: bytes) -> bytes:
 
 
 class _Heads(dict[int, bytes]):
-    """What stands before so many bytes of a ``Value`` of one kind: its length, tag, and theirs."""
+    """What stands before so many bytes of one kind of value in one place, by their number."""
 
-    def __init__(self, tag: bytes) -> None:
+    __slots__ = ("_place", "_tag", "_tells_size")
+
+    def __init__(self, place: _Place, tag: bytes, *, tells_size: bool = True) -> None:
         super().__init__()
+        self._place = place
         self._tag = tag
+        self._tells_size = tells_size
 
     def __missing__(self, size: int) -> bytes:
-        head = self._tag + _varints[size]
-        head = _varints[len(head) + size] + head
-        if size < _KEPT:
+        field = self._tag + _varints[size] if self._tells_size else self._tag
+        head = self._place.head(field, size)
+        if size < _KEPT_SIZES:
             self[size] = head
         return head
 
 
-_KEPT: Final = 1 << 12
-"""Sizes below which heads are kept."""
+class _Place:
+    """Where values stand: in a list, or under one name in maps or in documents.
 
-_text_heads: Final = _Heads(b"\x8a\x01")
-_bytes_heads: Final = _Heads(b"\x92\x01")
-_map_heads: Final = _Heads(b"\x32")
-_list_heads: Final = _Heads(b"\x4a")
-_time_heads: Final = _Heads(b"\x52")
-_double = struct.Struct("<d").pack
+    An entry there is a head, by the kind and size of the value, and the value's own bytes; those of
+    constants and of some short texts are kept whole. ``convert`` makes a stored value of what may
+    be none; where there is no such function, all values are.
+    """
 
-# Each of these gives a ``Value`` with its length before it, as an entry of a map or list holds it.
+    __slots__ = (
+        "_entry",
+        "_key",
+        "constants",
+        "convert",
+        "float",
+        "integer",
+        "list",
+        "map",
+        "text",
+        "texts",
+        "time",
+    )
+
+    def __init__(
+        self, entry: bytes, key: bytes = b"", convert: Callable[[Any], Any] | None = None
+    ) -> None:
+        self._entry = entry
+        self._key = key
+        self.convert = convert
+        self.text = _Heads(self, b"\x8a\x01")
+        self.time = _Heads(self, b"\x52")
+        self.map = _Heads(self, b"\x32")
+        self.list = _Heads(self, b"\x4a")
+        self.integer = _Heads(self, b"\x10", tells_size=False)
+        self.float = self.head(b"\x19", 8)
+        self.constants = {
+            None: self.head(b"\x58\x00", 0),
+            True: self.head(b"\x08\x01", 0),
+            False: self.head(b"\x08\x00", 0),
+        }
+        self.texts: dict[str, bytes] = {}
+
+    def head(self, field: bytes, size: int) -> bytes:
+        """What stands before `size` bytes, `field` being the tag and length just before them."""
+        value = _varints[len(field) + size] + field
+        if not self._key:
+            return self._entry + value
+        length = _varints[len(self._key) + len(value) + size]
+        return b"%b%b%b%b" % (self._entry, length, self._key, value)
 
 
-def _text(value: str) -> bytes:
-    data = value.encode()
-    return _text_heads[len(data)] + data
+class _Names(dict[str, _Place]):
+    """The places under the first names that there were."""
+
+    def __init__(self, entry: bytes) -> None:
+        super().__init__()
+        self._entry = entry
+
+    def __missing__(self, name: str) -> _Place:
+        self[name] = place = _Place(self._entry, _key(escaped_name(name)))
+        return place
+
+    def bytes_of(self, document: Document) -> bytes:
+        """The entries of a map or document."""
+        if len(self) + len(document) <= _KEPT_NAMES or document.keys() <= self.keys():
+            return _fields(self, document)
+        # Where ids are names there is no end of them: a place for each would only cost.
+        return b"".join(
+            delimited(self._entry, _key(escaped_name(name)) + _any(_bare, value))
+            for name, value in document.items()
+        )
 
 
-def _bytes(value: bytes) -> bytes:
-    return _bytes_heads[len(value)] + value
+def _key(name: str) -> bytes:
+    """What stands before the value in the entry of a map: its key, and the value's tag."""
+    return delimited(b"\x0a", name.encode()) + b"\x12"
 
 
-def _integer(value: int) -> bytes:
-    if 0 <= value < 1 << 7:
-        return b"\x02\x10" + _varints[value]
-    if INT64_MIN <= value <= INT64_MAX:
-        return delimited(b"", b"\x10" + _varints[value])
-    raise ValueError("an int beyond 64 bits")
+_IN_MAP: Final = b"\x0a"
+_IN_DOCUMENT: Final = b"\x12"
+_in_maps: Final = _Names(_IN_MAP)
+_in_documents: Final = _Names(_IN_DOCUMENT)
+_item: Final = _Place(b"\x0a")
+_bare: Final = _Place(b"")
+# Users' names are escaped, so that they never are these.
+_list_in_list: Final = _Place(_IN_MAP, _key(WRAPPED_LIST))
+_vector_mark: Final = _Place(_IN_MAP, _key(TYPE_NAME))
+_vector_numbers: Final = _Place(_IN_MAP, _key("value"))
+
+_double: Final = struct.Struct("<d").pack
 
 
-def _float(value: float) -> bytes:
-    return b"\x09\x19" + _double(value)
+def _fields(places: Mapping[str, _Place], document: Mapping[str, Any]) -> bytes:
+    """The entries of a map, a document or a record.
+
+    The commonest kinds are told apart here: for them, a call each is much of the work.
+    """
+    pieces: list[bytes] = []
+    for name, value in document.items():
+        place, kind = places[name], type(value)
+        if kind is str:
+            entry = place.texts.get(value)
+            if entry is not None:
+                pieces.append(entry)
+                continue
+            entry = value.encode()
+            head = place.text[len(entry)]
+            pieces += (head, entry)
+            if len(entry) < _SHORT:
+                _keep(place, value, head + entry)
+        elif kind is float:
+            pieces += (place.float, _double(value))
+        elif value is None or kind is bool:
+            pieces.append(place.constants[value])
+        elif kind is int and 0 <= value < 1 << 14:
+            data = _varints[value]
+            pieces += (place.integer[len(data)], data)
+        elif kind is datetime:
+            data = _stamp(value)
+            pieces += (place.time[len(data)], data)
+        elif kind is dict and place.convert is None:
+            data = _in_maps.bytes_of(value)
+            pieces += (place.map[len(data)], data)
+        else:
+            pieces.append(_entry(place, value, kind))
+    return b"".join(pieces)
 
 
-def _boolean(value: bool) -> bytes:
-    return b"\x02\x08\x01" if value else b"\x02\x08\x00"
+def _items(items: list[Any]) -> bytes:
+    pieces: list[bytes] = []
+    known = _item.texts
+    for item in items:
+        if type(item) is str:
+            entry = known.get(item)
+            if entry is None:
+                entry = item.encode()
+                entry = _item.text[len(entry)] + entry
+                if len(entry) < _SHORT:
+                    _keep(_item, item, entry)
+            pieces.append(entry)
+        else:
+            pieces.append(_any(_item, item))
+    return b"".join(pieces)
 
 
-def _null(_: None) -> bytes:
-    return b"\x02\x58\x00"
+def _keep(place: _Place, text: str, entry: bytes) -> None:
+    if len(place.texts) == _KEPT_TEXTS:
+        place.texts.clear()
+    place.texts[text] = entry
 
 
-def _time(value: datetime) -> bytes:
+def _entry(place: _Place, value: Any, kind: type) -> bytes:
+    if place.convert is not None and kind not in _COMPLETE:
+        value = place.convert(value)
+        kind = type(value)
+    return _encoders[kind](place, value)
+
+
+def _any(place: _Place, value: Any) -> bytes:
+    return _fields({"": place}, {"": value})
+
+
+def _bytes(place: _Place, value: bytes) -> bytes:
+    return place.head(b"\x92\x01" + _varints[len(value)], len(value)) + value
+
+
+def _integer(place: _Place, value: int) -> bytes:
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise ValueError("an int beyond 64 bits")
+    data = _varints[value]
+    return place.integer[len(data)] + data
+
+
+def _time(place: _Place, value: datetime) -> bytes:
+    stamp = _stamp(value)
+    return place.time[len(stamp)] + stamp
+
+
+def _stamp(value: datetime) -> bytes:
+    """The fields of a ``Timestamp``."""
     since: timedelta = value - EPOCH
     seconds, nanos = since.days * 86_400 + since.seconds, since.microseconds * 1_000
+    if seconds >> 14 > 0 and nanos >> 28:
+        # Most times of our days are like this.
+        marked = _varints.marked
+        early = b"\x08" + marked[seconds & 0x3FFF] + _hours[seconds >> 14]
+        return early + marked[nanos & 0x3FFF] + marked[nanos >> 14 & 0x3FFF] + _varints[nanos >> 28]
     stamp = b"\x08" + _varints[seconds] if seconds else b""
-    if nanos:
-        stamp += b"\x10" + _varints[nanos]
-    return _time_heads[len(stamp)] + stamp
+    return stamp + b"\x10" + _varints[nanos] if nanos else stamp
 
 
-def _map(value: Document) -> bytes:
-    data = _fields(b"\x0a", value)
-    return _map_heads[len(data)] + data
+class _Hours(dict[int, bytes]):
+    """The later groups of seconds since the epoch, and the tag of the nanoseconds behind them.
+
+    Times that are stored together mostly have these in common: they change every four hours.
+    """
+
+    def __missing__(self, number: int) -> bytes:
+        if len(self) == _KEPT_TEXTS:
+            self.clear()
+        self[number] = data = _varints[number] + b"\x10"
+        return data
 
 
-def _list(value: list[Any]) -> bytes:
-    pieces: list[bytes] = []
-    for item in value:
-        kind = type(item)
-        pieces += (b"\x0a", _wrapped(item) if kind is list else _encoders[kind](item))
-    data = b"".join(pieces)
-    return _list_heads[len(data)] + data
+_hours: Final = _Hours()
 
 
-def _wrapped(value: list[Any]) -> bytes:
-    """A list in a list, which Firestore cannot hold: in a map."""
-    data = delimited(b"\x0a", _LIST_KEY + _list(value))
-    return _map_heads[len(data)] + data
+def _map(place: _Place, value: Document) -> bytes:
+    data = map_bytes(value)
+    return place.map[len(data)] + data
 
 
-def _vector(value: Vector) -> bytes:
+def _list(place: _Place, value: list[Any]) -> bytes:
+    if place is _item:
+        # A list in a list, which Firestore cannot hold, goes into a map.
+        data = _any(_list_in_list, value)
+        return place.map[len(data)] + data
+    data = _items(value)
+    return place.list[len(data)] + data
+
+
+def _vector(place: _Place, value: Vector) -> bytes:
     numbers = _numbers(value)
-    data = _VECTOR_MARK + delimited(b"\x0a", _key("value") + _list_heads[len(numbers)] + numbers)
-    return _map_heads[len(data)] + data
+    mark = _any(_vector_mark, VECTOR_TYPE)
+    data = b"%b%b%b" % (mark, _vector_numbers.list[len(numbers)], numbers)
+    return place.map[len(data)] + data
 
 
 def _numbers(vector: Vector) -> bytes:
@@ -166,10 +325,10 @@ def _numbers(vector: Vector) -> bytes:
     return bytes(packed)
 
 
-class _Encoders(dict[type, Callable[[Any], bytes]]):
+class _Encoders(dict[type, Callable[[_Place, Any], bytes]]):
     """One for each type that can be stored."""
 
-    def __missing__(self, kind: type) -> Callable[[Any], bytes]:
+    def __missing__(self, kind: type) -> Callable[[_Place, Any], bytes]:
         # Times that drivers return are of subclasses.
         if issubclass(kind, datetime):
             return _time
@@ -178,11 +337,11 @@ class _Encoders(dict[type, Callable[[Any], bytes]]):
 
 _encoders: Final = _Encoders(
     {
-        str: _text,
-        NoneType: _null,
-        bool: _boolean,
+        str: _any,
+        NoneType: _any,
+        bool: _any,
+        float: _any,
         int: _integer,
-        float: _float,
         dict: _map,
         list: _list,
         Vector: _vector,
@@ -194,24 +353,9 @@ _COMPLETE: Final = frozenset(_encoders) - {dict, list}
 """Types whose values are stored as they are, in whatever field they stand."""
 
 
-def _reserved_key(name: bytes) -> bytes:
-    return b"\x0a%b%b\x12" % (_varints[len(name)], name)
-
-
-@lru_cache(_NAMES)
-def _key(name: str) -> bytes:
-    """What stands before the value in the entry of a map: its key, and the value's tag."""
-    return _reserved_key(escaped_name(name).encode())
-
-
-# Users' names are escaped, so that they never are these.
-_LIST_KEY: Final = _reserved_key(WRAPPED_LIST.encode())
-_VECTOR_MARK: Final = delimited(b"\x0a", _reserved_key(b"__type__") + _text(VECTOR_TYPE))
-
-
 def map_bytes(document: Document) -> bytes:
     """The fields of a ``MapValue``."""
-    return _fields(b"\x0a", document)
+    return _in_maps.bytes_of(document)
 
 
 def document_bytes(document: Document) -> bytes:
@@ -219,35 +363,26 @@ def document_bytes(document: Document) -> bytes:
 
     Raises ``TypeError`` and ``ValueError`` for what no store can hold.
     """
-    return _fields(b"\x12", document)
-
-
-def _fields(tag: bytes, document: Document) -> bytes:
-    pieces: list[bytes] = []
-    for name, value in document.items():
-        key, data = _key(name), _encoders[type(value)](value)
-        pieces += (tag, _varints[len(key) + len(data)], key, data)
-    return b"".join(pieces)
+    return _in_documents.bytes_of(document)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What can be told of a record type beforehand, and each field's last short value."""
+    """What can be told of a record type beforehand."""
 
     version: bytes
-    keys: dict[str, bytes]
-    free: frozenset[str]
-    last: dict[str, tuple[Any, bytes]]
+    places: dict[str, _Place]
 
 
 @cache
 def _plan(model: type[Record]) -> _Plan:
-    return _Plan(
-        version=document_bytes({SCHEMA_VERSION: spec_of(model).schema_version}),
-        keys={name: _key(name) for name in model.model_fields},
-        free=free_fields(model),
-        last=dict.fromkeys(model.model_fields, (_plan, b"")),
-    )
+    version = document_bytes({SCHEMA_VERSION: spec_of(model).schema_version})
+    return _Plan(version, {name: _place_of(model, name) for name in model.model_fields})
+
+
+def _place_of(model: type[Record], name: str) -> _Place:
+    convert = None if name in free_fields(model) else partial(encoded, model, name)
+    return _Place(_IN_DOCUMENT, _key(escaped_name(name)), convert)
 
 
 def record_bytes(record: Record) -> bytes:
@@ -267,33 +402,15 @@ def record_bytes(record: Record) -> bytes:
 
 def _record_bytes(record: Record) -> bytes:
     plan = _plan(type(record))
-    keys, free, last = plan.keys, plan.free, plan.last
-    pieces = [plan.version]
-    if record.unknown_fields:
-        pieces.append(document_bytes(dict(record.unknown_fields)))
-    for name, value in field_values(record, keys).items():
-        # Records that are written together mostly have the same user, session and kind.
-        before, entry = last[name]
-        if value is not before:
-            kind = type(value)
-            if kind in _COMPLETE or name in free:
-                data = _encoders[kind](value)
-            else:
-                data = _data(encoded(type(record), name, value))
-            entry = delimited(b"\x12", keys[name] + data)
-            if kind in _UNCHANGING and len(entry) < _SHORT:
-                last[name] = value, entry
-        pieces.append(entry)
-    return b"".join(pieces)
-
-
-def _data(value: Any) -> bytes:
-    return _encoders[type(value)](value)
+    values = field_values(record, plan.places)
+    unknown = record.unknown_fields
+    first = plan.version + document_bytes(dict(unknown)) if unknown else plan.version
+    return first + _fields(plan.places, values)
 
 
 def value_bytes(value: Any) -> bytes:
     """One ``Value``. Raises ``TypeError`` and ``ValueError`` for what no store can hold."""
-    data = _data(value)
+    data = _any(_bare, value)
     length_end = next(place for place, byte in enumerate(data) if byte < 0x80) + 1
     return data[length_end:]
 

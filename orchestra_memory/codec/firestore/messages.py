@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from google.cloud.firestore_v1 import types
 
-from .encode import delimited
+from .encode import delimited, varint
 
 wrappers: Final = cast("Any", types)
 """The public proto-plus types: ``.pb()`` is the message class, ``.wrap`` and ``.pb(x)`` convert."""
@@ -68,5 +68,6 @@ class _EncodedCommit:
 def commit_request(database: str, writes: Sequence[bytes]) -> Any:
     """A ``CommitRequest`` as Google's client takes it, of ``Write`` messages in their bytes."""
     pieces = [delimited(b"\x0a", database.encode())]
-    pieces += [delimited(b"\x12", write) for write in writes]
+    for write in writes:
+        pieces += (b"\x12", varint(len(write)), write)
     return wrappers.CommitRequest.wrap(_EncodedCommit(database, b"".join(pieces)))

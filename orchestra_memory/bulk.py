@@ -154,17 +154,13 @@ class _Run:
             self._raise(self._failure)
         total = self._sum
         return Receipt(
-            tuple(revision for number in self._ordered for revision in self._revisions[number]),
+            tuple(_in_order(self._revisions)),
             total.version,
             total.durability,
             total.cache_invalidation,
             total.billed,
             total.stored,
         )
-
-    @property
-    def _ordered(self) -> list[int]:
-        return sorted(self._revisions)
 
     async def _feed(self) -> None:
         with self._feeding:
@@ -259,8 +255,8 @@ class _Run:
         raise error from cause
 
 
-def _in_order(chunks: Mapping[int, Sequence[Op]]) -> list[Op]:
-    return [op for number in sorted(chunks) for op in chunks[number]]
+def _in_order(chunks: Mapping[int, Sequence[T]]) -> list[T]:
+    return [item for number in sorted(chunks) for item in chunks[number]]
 
 
 def _record(op: Op) -> Hashable:

@@ -14,7 +14,6 @@ from ..errors import InvalidBatch, PartialWrite
 from ..intake import CHUNK
 from ..operations import Op, Patch, Put, Ref
 from ..record import Record
-from ..slices import mapped
 from ..values import is_map
 
 MAX_OPERATIONS = CHUNK
@@ -72,11 +71,6 @@ def patch_size(op: Op) -> int:
     if not isinstance(op, Patch):
         return 0
     return fields_size({**op.set, **op.increment, **op.add, **op.remove})
-
-
-async def prepare_all(ops: Iterable[Op]) -> list[Prepared]:
-    """Every operation made ready, with pauses in which the event loop can turn."""
-    return await mapped(prepare, ops)
 
 
 def check_atomic(prepared: Sequence[PreparedAs[Any]]) -> None:

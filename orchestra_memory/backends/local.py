@@ -27,7 +27,7 @@ from .batches import (
     Prepared,
     address_of,
     chunks_for,
-    prepare_all,
+    prepare,
     stopped,
 )
 from .rows import Row, Shown, decided, page_of, revisions_of, room, served_before, sought, stored_of
@@ -70,7 +70,7 @@ class LocalMemory(MemoryManager):
         return await self._write(ops, atomic=options.atomic)
 
     async def _write(self, ops: Sequence[Op], *, atomic: bool | None) -> Receipt:
-        chunks = chunks_for(await prepare_all(ops), atomic=atomic)
+        chunks = chunks_for(await mapped(prepare, ops), atomic=atomic)
         revisions: list[int | None] = []
         for number, chunk in enumerate(chunks):
             try:

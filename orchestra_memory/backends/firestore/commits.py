@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,7 @@ from ...bulk import cause_of, write_chunks
 from ...codec.document import is_expired
 from ...codec.firestore.decode import decode_micros
 from ...errors import DeadlineExceeded, InvalidBatch, OrchestraMemoryError, PartialWrite
-from ...operations import Billed, Delete, Op, Options, Receipt
+from ...operations import FREE, Billed, Delete, Op, Options, Receipt
 from ...record import EXPIRATION
 from ...resilience.concurrency import Concurrency
 from ...resilience.deadline import Deadline
@@ -128,14 +129,17 @@ class Commits:
     async def _commit(self, chunk: Chunk, deadline: Deadline) -> Receipt:
         """One commit. What its preconditions met is read only when they did not hold."""
         seen: dict[Address, Seen] = {}
+        looked = FREE
         for _ in range(ATTEMPTS):
             steps, impossible = plan(chunk, seen)
             try:
                 if not impossible:
-                    return await self._send(steps, deadline)
+                    receipt = await self._send(steps, deadline)
+                    return replace(receipt, billed=receipt.billed + looked) if seen else receipt
             except PreconditionFailed:
                 pass
-            seen = await self._look(conditional(chunk), deadline)
+            seen, billed = await self._look(conditional(chunk), deadline)
+            looked += billed
             refused = {id(item) for item in (*failed(conditional(chunk), seen), *impossible)}
             if refused:
                 raise conflict([item for item in chunk if id(item) in refused])
@@ -152,16 +156,15 @@ class Commits:
         )
         return Receipt(revisions, decode_micros(response.commit_time), billed=writes.billed)
 
-    async def _look(self, items: Chunk, deadline: Deadline) -> dict[Address, Seen]:
+    async def _look(self, items: Chunk, deadline: Deadline) -> tuple[dict[Address, Seen], Billed]:
         """Presence, revision and expiry of what these operations are about."""
         addresses = {self._names.document(item.address): item.address for item in items}
         documents = await self._calls.get(addresses, deadline, fields=[EXPIRATION])
         rows = await whole_rows(self._calls, documents, deadline)
-        seen = {
-            addresses[name]: Seen(row.revision, is_expired(row.document))
-            for name, row in rows.items()
-        }
-        return {address: seen.get(address, Seen(None)) for address in addresses.values()}
+        seen = dict.fromkeys(addresses.values(), Seen(None))
+        for name, row in rows.items():
+            seen[addresses[name]] = Seen(row.revision, is_expired(row.document))
+        return seen, Billed(reads=documents.answers)
 
 
 def together(receipts: Sequence[Receipt]) -> Receipt:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 
-from ...codec.cursor import Position, decode_cursor
-from ...codec.document import is_expired
+from ...codec.cursor import decode_cursor
 from ...codec.firestore.wire import Answer
 from ...errors import DeadlineExceeded
 from ...operations import Billed, Options, Page
@@ -17,11 +16,10 @@ from ...queries import Query
 from ...record import Record
 from ...resilience.deadline import Deadline
 from ...slices import sliced
-from ...values import utc_now
 from ..rows import Row, Shown, page_of, served_before
 from .calls import Calls, Documents
+from .finding import living, sent
 from .names import Names
-from .query import start_after, structured
 from .read import whole_rows
 
 R = TypeVar("R", bound=Record)
@@ -49,21 +47,6 @@ async def streamed(
             if rows or not more:
                 yield await _page(query, served, rows, documents, options, more=more)
             served += len(rows)
-
-
-def living(query: Query[Any], rows: Iterable[Row]) -> list[Row]:
-    """The rows without those that count as absent."""
-    now = utc_now()
-    return [row for row in rows if not (query.hides_expired and is_expired(row.document, now))]
-
-
-def sent(names: Names, query: Query[Any], position: Position | None) -> Any:
-    """The ``StructuredQuery`` of all that is left."""
-    message = structured(query, names.collection(query))
-    if position is not None:
-        address = (query.namespace, query.spec.collection, position.stored_id)
-        start_after(message, position, names.document(address))
-    return message
 
 
 async def _gathered(

@@ -34,8 +34,9 @@ from ...operations import (
 from ...protocol import MemoryManager
 from ...queries import Query
 from ...record import Record, spec_of
+from ...slices import mapped
 from ...values import utc_now
-from ..batches import MAX_OPERATIONS, Prepared, chunks_for, prepare_all, stopped
+from ..batches import MAX_OPERATIONS, Prepared, chunks_for, prepare, stopped
 from .commit import Job, Outcome
 from .errors import translated, translated_at_open
 from .reads import aggregate_all, find_page, read_refs, snapshot, stored_revision
@@ -97,7 +98,7 @@ class SqliteMemory(MemoryManager):
         return await self._write(ops, atomic=options.atomic)
 
     async def _write(self, ops: Sequence[Op], *, atomic: bool | None) -> Receipt:
-        chunks = chunks_for(await prepare_all(ops), atomic=atomic)
+        chunks = chunks_for(await mapped(prepare, ops), atomic=atomic)
         revisions: list[int | None] = []
         version: int | None = None
         start = 0

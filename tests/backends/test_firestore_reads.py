@@ -15,12 +15,15 @@ from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
 
 from orchestra_memory import (
+    ABSENT,
+    Billed,
     ConfigurationError,
     CorruptRecord,
     FirestoreMemory,
     GuardedMemory,
     Options,
     Patch,
+    Put,
     Query,
     Ref,
     Unavailable,
@@ -110,6 +113,12 @@ class TestOne:
         three = await memory.read([Ref(Note, key) for key in "aabc"])
         page = await memory.find(Query(Note))
         assert [answer.billed.reads for answer in (one, three, page)] == [3, 5, 4]
+
+    async def test_what_a_failed_condition_had_read_is_billed(self, memory) -> None:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await memory.put_many([Note(id="a", expiration=past), Note(id="b", expiration=past)])
+        receipt = await memory.write([Put(Note(id=key), expect=ABSENT) for key in "abc"])
+        assert receipt.billed == Billed(reads=3, writes=3)
 
     async def test_a_large_record_that_changes_while_it_is_read_is_not_torn(
         self, memory, monkeypatch

@@ -12,11 +12,10 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from . import environment, plot_promises, promises
+from . import environment, plot_promises, promises, sheets
 from .parts import chosen
 from .promised import PROMISES
 from .result import Result, Skipped, save
-from .sheets import screen
 
 WIDTH: Final = 170
 """Columns of the tables where there is no terminal to ask."""
@@ -84,11 +83,8 @@ def conclude(
 
 
 def show(result: Result) -> None:
-    terminal = Console(highlight=False)
-    console = terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
     for sheet in result.shown or result.sheets:
-        console.print(screen(sheet))
-        console.print(*sheet.notes, sep="\n")
+        sheets.show(sheet, width=WIDTH)
 
 
 def names(text: str) -> list[str]:

@@ -12,8 +12,9 @@ from google.cloud.firestore_v1.vector import Vector
 
 from orchestra_memory import MemoryItem
 
+from .gathering import AT_ONCE, IN_FLIGHT, chunks, gathered
 from .records import Job
-from .store import AT_ONCE, IN_FLIGHT, Store, chunks, gathered
+from .store import Store
 
 
 async def set_one_by_one(store: Store, job: Job) -> Job:

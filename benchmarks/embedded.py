@@ -6,12 +6,12 @@ import asyncio
 import json
 import platform
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 import pydantic
 import typer
@@ -25,7 +25,9 @@ from .embedded_report import BY_HAND, Result, Turn
 from .embedded_sides import Side, opened_by_hand, opened_local, opened_sqlite
 from .embedded_tasks import Answer, Data, Task, check, sample, tasks_for
 from .measure import timed, watched
-from .sheets import screen
+from .order import rotated
+from .result import Report
+from .sheets import show
 from .turns import Seen
 
 SIDES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Side]]]] = {
@@ -41,8 +43,6 @@ IDLE_SECONDS: Final = 0.25
 QUICK_RECORDS: Final = 5_000
 WIDTH: Final = 150
 """Columns of the table where there is no terminal to ask."""
-
-Report: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,6 @@ class _Bench:
                 for place, (name, opened) in enumerate(SIDES.items())
             }
             for task in tasks_for(data):
-                # Nobody is always the first, nor always after the same one.
                 for name in rotated(list(sides), number):
                     turn = Turn(task.name, name, number, shortened(task, name).records)
                     await self._take(turn, shortened(task, name), sides[name], watch=watch)
@@ -125,11 +124,6 @@ def shortened(task: Task, side: str) -> Task:
     return task.shortened(LOCAL_SEARCHES) if task.searches and side == LOCAL else task
 
 
-def rotated(names: Sequence[str], number: int) -> list[str]:
-    first = number % len(names)
-    return [*names[first:], *names[:first]]
-
-
 def packages() -> dict[str, str]:
     return {
         "python": platform.python_version(),
@@ -158,12 +152,7 @@ def main(
     plan = Plan(QUICK_RECORDS, 2) if quick else Plan(records, rounds)
     log = Console(stderr=True, highlight=False)
     result = run(plan, log.print, directory=directory)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
-    sheet = embedded_report.sheet(result)
-    console.print(screen(sheet))
-    console.print(*sheet.notes, sep="\n")
+    show(embedded_report.sheet(result), width=WIDTH)
     if output is not None:
         output.write_text(json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n")
 

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final, TypeAlias
 
 from .sheets import Sheet
-from .summary import Spread
+from .summary import Spread, quotients
 from .turns import Cost, Seen
 
 BY_HAND: Final = "by hand"
@@ -109,8 +109,8 @@ def costs(turns: Iterable[Turn], figure: Figure) -> dict[int, float]:
 
 def ratio(theirs: Mapping[int, float], ours: Mapping[int, float]) -> Spread | None:
     """Theirs over ours, of the rounds that have both."""
-    quotients = [theirs[number] / value for number, value in ours.items() if number in theirs]
-    return Spread.of(quotients) if quotients else None
+    found = quotients(theirs, ours)
+    return Spread.of(found) if found else None
 
 
 HEADINGS: Final = (

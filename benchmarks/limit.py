@@ -16,8 +16,9 @@ from orchestra_memory.backends.firestore.access import call_metadata, database_p
 from orchestra_memory.codec.firestore.decode import decode_fields
 from orchestra_memory.codec.firestore.encode import record_bytes
 
+from .gathering import IN_FLIGHT, chunks, gathered
 from .records import Job
-from .store import IN_FLIGHT, Store, chunks, gathered
+from .store import Store
 
 SERVICE: Final = "/google.firestore.v1.Firestore/"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import null
 from .compare import WrongData
 from .process import ROOT
+from .result import Report
 from .streaming import Streamed
 from .summary import Spread
 
@@ -51,7 +52,7 @@ class Growth:
         return Spread.of([peaks.growth for peaks in self.peaks if peaks.verb == verb])
 
 
-def measured(counts: Counts, report: Callable[[str], None]) -> Growth:
+def measured(counts: Counts, report: Report) -> Growth:
     """Stream to the null backend and back. Raises ``WrongData`` if what comes is not what went."""
     found: list[Peaks] = []
     for number in range(1, counts.rounds + 1):

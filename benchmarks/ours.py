@@ -6,8 +6,9 @@ from typing import Final
 
 from orchestra_memory import MemoryItem, recent
 
+from .gathering import AT_ONCE, gathered
 from .records import Job
-from .store import AT_ONCE, Store, gathered
+from .store import Store
 
 PAGE: Final = 1_000
 """Records in the first page of a scan; a hand-written stream has no pages."""

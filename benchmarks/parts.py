@@ -12,11 +12,11 @@ from typing import Any, Final, TypeAlias
 from orchestra_memory.testing.service import ServiceMissing
 
 from . import others, plot, report
+from .gathering import AT_ONCE, BATCH, IN_FLIGHT
 from .plans import COURSES, Course
 from .records import SEED, mean_bytes, sessions
 from .result import Report, Result, Skipped
 from .run import Bench, Plan
-from .store import AT_ONCE, BATCH, IN_FLIGHT
 from .summary import rows
 from .turns import Outcome
 

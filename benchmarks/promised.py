@@ -35,93 +35,63 @@ def _of_bulk(part: str, figure: str) -> tuple[str, ...]:
     return tuple(f"{part}.{task}.{figure}" for task in TASKS)
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What throughput is compared with: its name in figures, and in words."""
+
+    name: str
+    words: str
+
+
+BY_HAND: Final = Rival("by hand", "the best way by hand")
+STREAM: Final = Rival("by hand", "a stream by hand")
+BATCHES: Final = Rival("batches of 400", "batches of 400 one after another")
+LIMIT: Final = Rival("limit", "the limit, bytes encoded beforehand")
+
+
+def _faster(work: str, task: str, rival: Rival, *, at_least: float, aim: float) -> Promise:
+    figure = f"{task}.{SPEED}/{rival.name}"
+    return Promise(f"{work}: throughput over {rival.words}", (figure,), at_least, aim)
+
+
+def _callback(of: str, figures: tuple[str, ...], *, bounded: bool = True) -> Promise:
+    work = f"Longest callback on the event loop, processor time: {of}"
+    at_least, aim = (10, 5) if bounded else (None, None)
+    return Promise(work, figures, at_least, aim, unit=" ms", less=True)
+
+
+def _of_reading(part: str, figure: str) -> tuple[str, ...]:
+    return f"{part}.read.{figure}", f"{part}.scan.{figure}"
+
+
+def _single(task: str) -> Promise:
+    work = f"Single {task}, emulator: time over the plain client's"
+    return Promise(work, (f"emulator.{task}.time/by hand",), at_least=1, aim=0.7, less=True)
+
+
 PROMISES: Final = (
-    Promise(
-        "Bulk write, null backend: throughput over the best way by hand",
-        (f"null.write.{SPEED}/by hand",),
-        at_least=9,
-        aim=13,
-    ),
-    Promise(
-        "Bulk write, emulator: throughput over the best way by hand",
-        (f"emulator.write.{SPEED}/by hand",),
-        at_least=4,
-        aim=6,
-    ),
+    _faster("Bulk write, null backend", "null.write", BY_HAND, at_least=9, aim=13),
+    _faster("Bulk write, emulator", "emulator.write", BY_HAND, at_least=4, aim=6),
     Promise(
         "Bulk write: client's processor time by hand over ours, a record",
         (f"null.write.{CLIENT}/by hand",),
         at_least=9,
         aim=13,
     ),
-    Promise(
-        "Bulk write, emulator: throughput over the limit, bytes encoded beforehand",
-        (f"emulator.write.{SPEED}/limit",),
-        at_least=0.75,
-        aim=0.95,
+    _faster("Bulk write, emulator", "emulator.write", LIMIT, at_least=0.75, aim=0.95),
+    _faster("Bulk read by id, emulator", "emulator.read", BY_HAND, at_least=2.5, aim=3.5),
+    _faster("Scan of a query, emulator", "emulator.scan", STREAM, at_least=1.7, aim=2.5),
+    _faster(
+        "Bulk write with embeddings, emulator", "embeddings.write", BY_HAND, at_least=14, aim=20
     ),
-    Promise(
-        "Bulk read by id, emulator: throughput over the best way by hand",
-        (f"emulator.read.{SPEED}/by hand",),
-        at_least=2.5,
-        aim=3.5,
-    ),
-    Promise(
-        "Scan of a query, emulator: throughput over a stream by hand",
-        (f"emulator.scan.{SPEED}/by hand",),
-        at_least=1.7,
-        aim=2.5,
-    ),
-    Promise(
-        "Bulk write with embeddings, emulator: throughput over the best way by hand",
-        (f"embeddings.write.{SPEED}/by hand",),
-        at_least=14,
-        aim=20,
-    ),
-    Promise(
-        "Bulk read with embeddings, emulator: throughput over the best way by hand",
-        (f"embeddings.read.{SPEED}/by hand",),
-        at_least=8,
-        aim=12,
-    ),
-    Promise(
-        "Bulk write, 20 ms away: throughput over batches of 400 one after another",
-        (f"far.write.{SPEED}/batches of 400",),
-        at_least=4,
-        aim=7,
-    ),
-    Promise(
-        "Longest callback on the event loop, processor time: write, read, scan",
-        _of_bulk("null", CALLBACK),
-        at_least=10,
-        aim=5,
-        unit=" ms",
-        less=True,
-    ),
-    Promise(
-        "Longest callback, of records with embeddings",
-        _of_bulk("embeddings", CALLBACK),
-        at_least=10,
-        aim=5,
-        unit=" ms",
-        less=True,
-    ),
-    Promise(
-        "Longest callback, the garbage collector's passes apart",
-        _of_bulk("null", WORK),
-        at_least=None,
-        aim=None,
-        unit=" ms",
-        less=True,
-    ),
-    Promise(
-        "Longest callback, likewise, of records with embeddings",
-        _of_bulk("embeddings", WORK),
-        at_least=None,
-        aim=None,
-        unit=" ms",
-        less=True,
-    ),
+    _faster("Bulk read with embeddings, emulator", "embeddings.read", BY_HAND, at_least=8, aim=12),
+    _faster("Bulk write, 20 ms away", "far.write", BATCHES, at_least=4, aim=7),
+    _callback("bulk write", (f"null.write.{CALLBACK}",)),
+    _callback("bulk write with embeddings", (f"embeddings.write.{CALLBACK}",)),
+    # A full collection visits all that the program holds, and what was read is among it.
+    _callback("bulk read and scan, the garbage collector apart", _of_reading("null", WORK)),
+    _callback("the same with embeddings", _of_reading("embeddings", WORK)),
+    _callback("bulk read and scan, all told", _of_reading("null", CALLBACK), bounded=False),
     Promise(
         "Longest stall of the event loop, null backend: time over an idle loop's",
         _of_bulk("null", f"{STALL}/idle"),
@@ -137,14 +107,5 @@ PROMISES: Final = (
         unit=" MB",
         less=True,
     ),
-    *(
-        Promise(
-            f"Single {task}, emulator: time over the plain client's",
-            (f"emulator.{task}.time/by hand",),
-            at_least=1,
-            aim=0.7,
-            less=True,
-        )
-        for task in ("put", "put, 64 at once", "get", "get, 64 at once")
-    ),
+    *map(_single, ("put", "put, 64 at once", "get", "get, 64 at once")),
 )

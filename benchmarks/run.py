@@ -16,6 +16,7 @@ from .by_hand import batches_in_flight, get_all_in_flight
 from .compare import compared
 from .measure import timed, watched
 from .null import forget
+from .order import there_and_back
 from .ours import get_many, put_many
 from .records import Job, sessions
 from .result import Report
@@ -119,7 +120,7 @@ class Bench:
                 if watch:
                     _, idle = await watched(anyio.sleep(IDLE_SECONDS))
                     self._idle.append(idle)
-                for way in in_turn(ways, number):
+                for way in there_and_back(ways, number):
                     await self._turn(way, scene, number, watch=watch)
 
     @asynccontextmanager
@@ -167,8 +168,3 @@ async def _run(way: Way, store: Store, given: Sequence[Any]) -> list[Any]:
 
 def _size(jobs: Sequence[Job]) -> int:
     return sum(map(len, jobs))
-
-
-def in_turn(ways: Ways, number: int) -> Ways:
-    """Every other round goes backwards, so that no way always comes after the same."""
-    return ways if number % 2 else ways[::-1]

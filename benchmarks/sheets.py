@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
 from rich.table import Table
 
 from .summary import Spread
@@ -25,6 +26,15 @@ class Sheet:
     grouped: int = 0
     strong: Collection[int] = ()
     notes: Sequence[str] = ()
+
+
+def show(sheet: Sheet, *, width: int) -> None:
+    """Print it with its notes; `width` is how many columns where there is no terminal to ask."""
+    terminal = Console(highlight=False, markup=False)
+    columns = None if terminal.is_terminal else width
+    console = Console(highlight=False, markup=False, width=columns)
+    console.print(screen(sheet))
+    console.print(*sheet.notes, sep="\n")
 
 
 def screen(sheet: Sheet) -> Table:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import AsyncClient
@@ -16,7 +15,6 @@ from google.cloud.firestore_v1.async_collection import AsyncCollectionReference
 from orchestra_memory import (
     FirestoreMemory,
     GuardedMemory,
-    MemoryItem,
     MemoryManager,
     MeteredMemory,
 )
@@ -24,15 +22,6 @@ from orchestra_memory.backends.firestore.access import close_client, database_pa
 
 from .records import Job
 from .turns import Side
-
-T = TypeVar("T")
-
-BATCH: Final = 400
-"""Records in one request, where the way decides."""
-IN_FLIGHT: Final = 4
-"""Such requests under way at once."""
-AT_ONCE: Final = 64
-"""Requests for single records under way at once."""
 
 
 class Store:
@@ -100,17 +89,3 @@ async def opened(project: str, address: str) -> AsyncIterator[AsyncClient]:
         yield client
     finally:
         await close_client(client)
-
-
-async def gathered(awaitables: Iterable[Awaitable[T]], at_once: int) -> list[T]:
-    limit = asyncio.Semaphore(at_once)
-
-    async def limited(awaitable: Awaitable[T]) -> T:
-        async with limit:
-            return await awaitable
-
-    return await asyncio.gather(*map(limited, awaitables))
-
-
-def chunks(job: Job) -> list[Sequence[MemoryItem]]:
-    return [job[start : start + BATCH] for start in range(0, len(job), BATCH)]

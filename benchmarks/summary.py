@@ -142,16 +142,21 @@ def ratios(turns: Sequence[Turn]) -> list[Ratio]:
 def _ratio(figure: str, ours: Sequence[Turn], theirs: Sequence[Turn]) -> Ratio | None:
     left, right = _rounds(ours, figure), _rounds(theirs, figure)
     more_is_better = figure == SPEED
-    quotients = tuple(
-        left[number] / right[number] if more_is_better else right[number] / left[number]
-        for number in left
-        if left[number] and right.get(number)
-    )
-    if not quotients:
+    found = quotients(left, right) if more_is_better else quotients(right, left)
+    if not found:
         return None
     one, other = ours[0], theirs[0]
-    spread = Spread.of(quotients)
-    return Ratio(one.task, one.size, figure, one.way, other.way, other.side, spread, quotients)
+    spread = Spread.of(found)
+    return Ratio(one.task, one.size, figure, one.way, other.way, other.side, spread, found)
+
+
+def quotients(dividends: Mapping[int, float], divisors: Mapping[int, float]) -> tuple[float, ...]:
+    """Round by round, of those rounds in which there is more than 0 of both."""
+    return tuple(
+        value / divisors[number]
+        for number, value in dividends.items()
+        if value and divisors.get(number)
+    )
 
 
 def _rounds(turns: Iterable[Turn], figure: str) -> dict[int, float]:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from .. import server
-from ..sheets import screen
+from ..sheets import show
 from . import report
 from .bench import QUICK, Plan, run
 from .catalogue import PEERS, Peer
@@ -37,12 +37,7 @@ def main(
     log = Console(stderr=True, highlight=False, markup=False)
     with server.started() as running:
         result = run(plan, running.host, log.print, peers=chosen)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=WIDTH)
-    sheet = report.sheet(result)
-    console.print(screen(sheet))
-    console.print(*sheet.notes, sep="\n")
+    show(report.sheet(result), width=WIDTH)
     if output is not None:
         output.write_text(json.dumps(asdict(result), indent=1, ensure_ascii=False) + "\n")
 

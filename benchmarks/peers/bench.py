@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar
+from typing import Final
 
 from ..compare import compared
+from ..order import rotated
 from ..records import Job, sessions
+from ..result import Report
 from .catalogue import OUR_MODULE, OURS, PEERS, Peer
 from .environments import FOLDER, NotInstalled, python_for
 from .process import Side, WayName, at_work
 from .turns import Result, Turn, lines
 from .way import RECENT, flat
-
-T = TypeVar("T")
-Report: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +160,3 @@ class _Work:
 def expected_of(task: str, jobs: Sequence[Job]) -> Sequence[Job]:
     """What a reading task answers: the records, or the newest of each session."""
     return [job[-RECENT:] for job in jobs] if task == "newest" else jobs
-
-
-def rotated(entries: Sequence[T], number: int) -> list[T]:
-    """Nobody is always the first."""
-    first = number % len(entries)
-    return [*entries[first:], *entries[:first]]

@@ -7,18 +7,16 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
+from ..result import Report
 from .catalogue import Peer
 
 FOLDER: Final = Path(__file__).parent.parent / ".venvs"
 STAMP: Final = "requirements.json"
 """Says what an environment was made for; written last, so half an environment has none."""
 INSTALL_SECONDS: Final = 900.0
-
-Report: TypeAlias = Callable[[str], None]
 
 
 class NotInstalled(Exception):

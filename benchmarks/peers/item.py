@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .way import Plain
+
 
 class Fields(BaseModel):
     """All but the id."""
@@ -25,3 +27,7 @@ class Fields(BaseModel):
 
 class Item(Fields):
     id: str
+
+
+def dumped(record: BaseModel) -> Plain:
+    return record.model_dump(mode="json")

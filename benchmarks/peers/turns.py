@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeAlias
 
-from ..summary import Spread
+from ..summary import Spread, quotients
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,9 @@ def ratio(ours: Iterable[Turn], theirs: Sequence[Sequence[Turn]], cost: Cost) ->
     if not theirs:
         return None
     best = min(theirs, key=lambda turns: median(map(cost, turns)))
-    costs = {turn.round: cost(turn) for turn in best}
-    quotients = [costs[turn.round] / cost(turn) for turn in ours if turn.round in costs]
-    return Ratio(best[0].way, Spread.of(quotients)) if quotients else None
+    found = quotients(_by_round(best, cost), _by_round(ours, cost))
+    return Ratio(best[0].way, Spread.of(found)) if found else None
+
+
+def _by_round(turns: Iterable[Turn], cost: Cost) -> dict[int, float]:
+    return {turn.round: cost(turn) for turn in turns}

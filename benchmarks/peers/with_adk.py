@@ -25,7 +25,8 @@ from google.adk.sessions.session import Session
 from google.cloud.firestore import AsyncClient
 from google.genai import types
 
-from .way import CONCURRENCY, RECENT, Jobs, Plain, Way, gathered
+from ..gathering import AT_ONCE, gathered
+from .way import RECENT, Jobs, Plain, Way
 
 PACKAGES: Final = ("google-adk", "google-genai")
 APP: Final = "benchmark"
@@ -60,17 +61,17 @@ async def append(store: Store, jobs: Jobs) -> Jobs:
         for said in job:
             await store.service.append_event(session, said.event)
 
-    await gathered(map(append_all, store.sessions, jobs), CONCURRENCY)
+    await gathered(map(append_all, store.sessions, jobs), AT_ONCE)
     return ()
 
 
 async def newest(store: Store, jobs: Jobs) -> Jobs:
     config = GetSessionConfig(num_recent_events=RECENT)
-    return await gathered((_events(store, job[0], config) for job in jobs), CONCURRENCY)
+    return await gathered((_events(store, job[0], config) for job in jobs), AT_ONCE)
 
 
 async def sessions(store: Store, jobs: Jobs) -> Jobs:
-    return await gathered((_events(store, job[0]) for job in jobs), CONCURRENCY)
+    return await gathered((_events(store, job[0]) for job in jobs), AT_ONCE)
 
 
 async def _events(store: Store, said: Said, config: GetSessionConfig | None = None) -> list[Said]:

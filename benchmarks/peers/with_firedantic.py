@@ -22,8 +22,9 @@ from firedantic import (
 )
 from google.cloud.firestore import AsyncClient, AsyncTransaction, Query, async_transactional
 
-from .item import Fields
-from .way import CONCURRENCY, IN_FLIGHT, Jobs, Plain, Way, chunks, flat, gathered
+from ..gathering import AT_ONCE, IN_FLIGHT, chunks, gathered
+from .item import Fields, dumped
+from .way import Jobs, Way, flat
 
 PACKAGES: Final = ("firedantic",)
 
@@ -43,7 +44,7 @@ async def prepare(client: AsyncClient, place: str, jobs: Jobs, *, new: bool) -> 
 
 async def save_gathered(store: Store, jobs: Jobs) -> Jobs:
     del store
-    await gathered((item.save() for item in flat(jobs)), CONCURRENCY)
+    await gathered((item.save() for item in flat(jobs)), AT_ONCE)
     return ()
 
 
@@ -70,7 +71,7 @@ async def save(store: Store, jobs: Jobs) -> Jobs:
 
 
 async def get_gathered(store: Store, jobs: Jobs) -> Jobs:
-    return [await gathered((store.get_by_id(item.id) for item in flat(jobs)), CONCURRENCY)]
+    return [await gathered((store.get_by_id(item.id) for item in flat(jobs)), AT_ONCE)]
 
 
 async def get(store: Store, jobs: Jobs) -> Jobs:
@@ -87,14 +88,8 @@ async def find(store: Store, jobs: Jobs) -> Jobs:
     ]
 
 
-def native(plain: Plain) -> Item:
-    return Item.model_validate(plain)
-
-
-def plain(item: Item) -> Plain:
-    return item.model_dump(mode="json")
-
-
+native: Final = Item.model_validate
+plain: Final = dumped
 read_back: Final = get_gathered
 WAYS: Final = (
     Way("write", "save, 64 gathered", save_gathered, writes=True),

@@ -19,8 +19,9 @@ from google.cloud.firestore import AsyncClient
 from key_value.aio.adapters.pydantic import PydanticAdapter
 from key_value.aio.stores.firestore import FirestoreStore
 
-from .item import Item
-from .way import IN_FLIGHT, Jobs, Plain, Way, chunks, flat, gathered
+from ..gathering import IN_FLIGHT, chunks, gathered
+from .item import Item, dumped
+from .way import Jobs, Way, flat
 
 PACKAGES: Final = ("py-key-value-aio",)
 
@@ -58,14 +59,8 @@ async def get(store: Store, jobs: Jobs) -> Jobs:
     return [[await store.get(item.id) for item in flat(jobs)]]
 
 
-def native(plain: Plain) -> Item:
-    return Item.model_validate(plain)
-
-
-def plain(item: Item) -> Plain:
-    return item.model_dump(mode="json")
-
-
+native: Final = Item.model_validate
+plain: Final = dumped
 read_back: Final = get_many
 WAYS: Final = (
     Way("write", "put_many of 400, 4 in flight", put_many, writes=True),

@@ -10,7 +10,9 @@ from google.cloud.firestore import AsyncClient
 from orchestra_memory import FirestoreMemory, MemoryItem, recent
 from orchestra_memory.domain.conversations import Conversations
 
-from .way import CONCURRENCY, RECENT, Jobs, Plain, Way, flat, gathered
+from ..gathering import AT_ONCE, gathered
+from .item import dumped
+from .way import RECENT, Jobs, Way, flat
 
 PACKAGES: Final = ("orchestra-memory",)
 PAGE: Final = 1_000
@@ -53,7 +55,7 @@ async def add(memory: FirestoreMemory, jobs: Jobs) -> Jobs:
         for record in job:
             await conversations.add(record)
 
-    await gathered(map(append, jobs), CONCURRENCY)
+    await gathered(map(append, jobs), AT_ONCE)
     return ()
 
 
@@ -70,11 +72,11 @@ async def history(memory: FirestoreMemory, jobs: Jobs) -> Jobs:
         page = await conversations.history(user, session_id=session, page_size=RECENT)
         return [item.record for item in page.items]
 
-    return await gathered(map(newest, jobs), CONCURRENCY)
+    return await gathered(map(newest, jobs), AT_ONCE)
 
 
 async def sessions(memory: FirestoreMemory, jobs: Jobs) -> Jobs:
-    return await gathered((_session(memory, job[0]) for job in jobs), CONCURRENCY)
+    return await gathered((_session(memory, job[0]) for job in jobs), AT_ONCE)
 
 
 async def _session(memory: FirestoreMemory, item: MemoryItem) -> list[MemoryItem]:
@@ -82,14 +84,8 @@ async def _session(memory: FirestoreMemory, item: MemoryItem) -> list[MemoryItem
     return [record async for record in memory.scan(query)]
 
 
-def native(plain: Plain) -> MemoryItem:
-    return MemoryItem.model_validate(plain)
-
-
-def plain(record: MemoryItem) -> Plain:
-    return record.model_dump(mode="json")
-
-
+native: Final = MemoryItem.model_validate
+plain: Final = dumped
 read_back: Final = get_many
 WAYS: Final = (
     Way("write", "put_many", put_many, writes=True),

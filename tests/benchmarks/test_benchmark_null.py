@@ -10,7 +10,7 @@ from benchmarks.null import forget
 from benchmarks.null_store import NullStore, committed, field, fields
 from benchmarks.ours import get_many, put_many, scan
 from benchmarks.records import sessions
-from benchmarks.run import Backend, Bench, Load, Plan, in_turn
+from benchmarks.run import Backend, Bench, Load, Plan
 from benchmarks.store import Store, opened
 from benchmarks.ways import WAYS
 
@@ -86,7 +86,3 @@ def test_a_commit_is_answered_with_as_many_results_as_it_has_writes():
 def test_fields_of_any_length_are_read_as_they_were_written(size):
     content = b"x" * size
     assert list(fields(field(b"\x0a", content) + field(b"\x12", b"y"))) == [(1, content), (2, b"y")]
-
-
-def test_no_way_always_comes_after_the_same():
-    assert [in_turn("abc", number) for number in (1, 2, 3)] == ["abc", "cba", "abc"]

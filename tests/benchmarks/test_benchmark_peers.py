@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.peers import bench, environments, with_ours
-from benchmarks.peers.bench import Plan, Size, expected_of, rotated
+from benchmarks.peers.bench import Plan, Size, expected_of
 from benchmarks.peers.catalogue import OURS, PEERS, Peer
 from benchmarks.peers.environments import NotInstalled, is_ready, last_line, python_for, stamp
 from benchmarks.peers.item import Item
 from benchmarks.peers.process import WorkerFailed, at_work, environment
 from benchmarks.peers.report import HEADINGS, sheet
 from benchmarks.peers.turns import Result, Turn, lines
-from benchmarks.peers.way import BATCH, RECENT, Way, chunks
+from benchmarks.peers.way import RECENT, Way
 from benchmarks.peers.worker import Worker
 from benchmarks.records import sessions
 from orchestra_memory import MemoryItem
@@ -224,18 +224,6 @@ def test_the_newest_are_expected_of_each_session():
     jobs = sessions(2, RECENT + 5)
     assert expected_of("newest", jobs) == [job[5:] for job in jobs]
     assert expected_of("session", jobs) == jobs
-
-
-def test_nobody_is_always_the_first():
-    assert {rotated(["a", "b"], number)[0] for number in range(2)} == {"a", "b"}
-    assert sorted(rotated(["a", "b", "c"], 4)) == ["a", "b", "c"]
-
-
-def test_chunks_hold_all_records_once_in_their_order():
-    records = list(range(2 * BATCH + 1))
-    found = list(chunks(records))
-    assert [len(chunk) for chunk in found] == [BATCH, BATCH, 1]
-    assert [record for chunk in found for record in chunk] == records
 
 
 def test_the_table_sets_off_our_lines_and_tells_versions_and_notes():

@@ -1,7 +1,6 @@
 """Which credentials win, and what broken ones say."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from orchestra_memory.backends.firestore.credentials import (
     credential_source,
     load_credentials,
 )
+
+from .leaks import everything_said
 
 SECRET = "hunter2"
 
@@ -128,18 +129,10 @@ def test_application_default_credentials_are_found_where_gcloud_keeps_them(
     assert isinstance(load_credentials(CredentialSource()), UserCredentials)
 
 
-def everything_said(error: BaseException) -> Iterator[str]:
-    chain = [error]
-    while chain:
-        link = chain.pop()
-        yield f"{link} {link!r} {link.args} {vars(link)}"
-        chain += [part for part in (link.__cause__, link.__context__) if part is not None]
-
-
 def refusal(source: CredentialSource) -> str:
     with pytest.raises(ConfigurationError) as refused:
         load_credentials(source)
-    said = "".join(everything_said(refused.value))
+    said = everything_said(refused.value)
     assert SECRET not in said
     assert "PRIVATE" not in said
     return str(refused.value)

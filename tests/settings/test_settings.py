@@ -4,7 +4,6 @@ import copy
 import json
 import logging
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +12,8 @@ from pydantic import SecretStr
 
 from orchestra_memory import ConfigurationError, Durability, Settings
 from orchestra_memory.settings import AppEnv, Collections, Fallback
+
+from .leaks import everything_said
 
 SECRET = "hunter2"
 STANDARD = {
@@ -173,7 +174,7 @@ def test_a_dotenv_file_that_is_not_text_is_a_configuration_error() -> None:
     Path(".env").write_bytes(f"REDIS_PASSWORD={SECRET}".encode() + b"\xff")
     with pytest.raises(ConfigurationError, match=r"^\.env in the working directory") as refused:
         Settings()
-    assert SECRET not in "".join(everything_said(refused.value))
+    assert SECRET not in everything_said(refused.value)
 
 
 def test_collections_are_renamed_or_prefixed() -> None:
@@ -201,15 +202,6 @@ def test_collections_are_renamed_or_prefixed() -> None:
 def test_collections_that_no_store_can_name_are_refused(value: object, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         Settings(collections=value)  # type: ignore[arg-type]
-
-
-def everything_said(error: BaseException) -> Iterator[str]:
-    """The error and whatever it drags along."""
-    chain = [error]
-    while chain:
-        link = chain.pop()
-        yield f"{link} {link!r} {link.args} {vars(link)}"
-        chain += [part for part in (link.__cause__, link.__context__) if part is not None]
 
 
 def secretive() -> Settings:
@@ -261,10 +253,10 @@ def test_an_error_beside_a_secret_does_not_carry_it(
     monkeypatch.setenv("CACHE_TTL", "x")
     with pytest.raises(ConfigurationError) as refused:
         Settings()
-    assert SECRET not in "".join(everything_said(refused.value))
+    assert SECRET not in everything_said(refused.value)
     with pytest.raises(ConfigurationError) as refused:
         Settings(**{name: [SECRET]})
-    assert SECRET not in "".join(everything_said(refused.value))
+    assert SECRET not in everything_said(refused.value)
 
 
 def test_the_debug_log_of_pydantic_settings_does_not_carry_a_secret(

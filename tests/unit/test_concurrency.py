@@ -6,6 +6,7 @@ from dataclasses import replace
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +116,14 @@ class Load:
         self.now = self.most = 0
         self.released = anyio.Event()
 
-    async def work(self, limits: Concurrency, failure: Exception | None = None) -> None:
+    async def begin(self, group: TaskGroup, limits: Concurrency, count: int = 20) -> None:
+        """Begin so much work, and wait until nothing more of it is let in."""
+        for _ in range(count):
+            group.start_soon(self._work, limits)
+        for _ in range(50):
+            await anyio.lowlevel.checkpoint()
+
+    async def _work(self, limits: Concurrency) -> None:
         async with limits.slot():
             self.now += 1
             self.most = max(self.most, self.now)
@@ -123,8 +131,6 @@ class Load:
                 await self.released.wait()
             finally:
                 self.now -= 1
-            if failure is not None:
-                raise failure
 
 
 class Ticking:
@@ -138,18 +144,23 @@ class Ticking:
         return float(self._now)
 
 
-async def settled() -> None:
-    for _ in range(50):
-        await anyio.lowlevel.checkpoint()
+@pytest.fixture
+def ticking(monkeypatch) -> None:
+    monkeypatch.setattr(concurrency, "time", Ticking())
+
+
+async def answered(limits: Concurrency, *, telling: bool = True) -> None:
+    """Many requests, one after another, all answered equally quickly."""
+    for _ in range(60):
+        async with limits.slot(telling=telling):
+            pass
 
 
 @pytest.mark.anyio
 async def test_it_lets_in_as_many_as_are_allowed() -> None:
     limits, load = Concurrency(), Load()
     async with anyio.create_task_group() as group:
-        for _ in range(20):
-            group.start_soon(load.work, limits)
-        await settled()
+        await load.begin(group, limits)
         assert load.now == START == limits.allowed
         load.released.set()
     assert START < limits.allowed <= MOST
@@ -157,17 +168,12 @@ async def test_it_lets_in_as_many_as_are_allowed() -> None:
 
 
 @pytest.mark.anyio
-async def test_who_waits_is_let_in_as_more_is_allowed(monkeypatch) -> None:
-    monkeypatch.setattr(concurrency, "time", Ticking())
-    limits = Concurrency()
-    for _ in range(60):
-        async with limits.slot():
-            pass
-    load = Load()
+@pytest.mark.usefixtures("ticking")
+async def test_who_waits_is_let_in_as_more_is_allowed() -> None:
+    limits, load = Concurrency(), Load()
+    await answered(limits)
     async with anyio.create_task_group() as group:
-        for _ in range(20):
-            group.start_soon(load.work, limits)
-        await settled()
+        await load.begin(group, limits)
         assert load.now == MOST
         group.cancel_scope.cancel()
     assert load.now == 0
@@ -184,9 +190,7 @@ async def test_refusals_leave_one_at_a_time() -> None:
     assert limits.allowed == LEAST
     load = Load()
     async with anyio.create_task_group() as group:
-        for _ in range(5):
-            group.start_soon(load.work, limits)
-        await settled()
+        await load.begin(group, limits, 5)
         assert load.now == 1
         load.released.set()
 
@@ -203,12 +207,10 @@ async def test_other_failures_say_nothing_about_load(failure: Callable[[], Excep
 
 
 @pytest.mark.anyio
-async def test_a_small_request_is_no_measure(monkeypatch) -> None:
-    monkeypatch.setattr(concurrency, "time", Ticking())
+@pytest.mark.usefixtures("ticking")
+async def test_a_small_request_is_no_measure() -> None:
     limits = Concurrency()
-    for _ in range(60):
-        async with limits.slot(telling=False):
-            pass
+    await answered(limits, telling=False)
     assert limits.allowed == START
 
 
@@ -216,14 +218,10 @@ async def test_a_small_request_is_no_measure(monkeypatch) -> None:
 async def test_who_is_cancelled_while_waiting_or_working_takes_no_place() -> None:
     limits, load = Concurrency(), Load()
     async with anyio.create_task_group() as group:
-        for _ in range(20):
-            group.start_soon(load.work, limits)
-        await settled()
+        await load.begin(group, limits)
         group.cancel_scope.cancel()
     again = Load()
     async with anyio.create_task_group() as group:
-        for _ in range(20):
-            group.start_soon(again.work, limits)
-        await settled()
+        await again.begin(group, limits)
         assert again.now == START
         again.released.set()

@@ -53,14 +53,11 @@ class Ready(Source, Generic[T]):
         self._failure: Exception | None = None
         self.unusable: list[Exception] = []
 
-    def _gather(self, item: T) -> None:
-        self._gathered.append(self._to_op(item))
-
     async def take(self) -> list[Op]:
         await anyio.lowlevel.checkpoint()
         if self._failure is None:
             try:
-                await mapped(self._gather, islice(self._items, CHUNK))
+                await mapped(self._to_op, islice(self._items, CHUNK), self._gathered)
             except Exception as error:  # noqa: BLE001 -- raised when what came before it is taken
                 self._failure = error
         chunk, self._gathered = self._gathered, []
@@ -74,7 +71,7 @@ class Ready(Source, Generic[T]):
     def rest(self) -> list[Op]:
         for item in self._items if self._keep else ():
             try:
-                self._gather(item)
+                self._gathered.append(self._to_op(item))
             except Exception as error:  # noqa: BLE001 -- told beside what is raised already
                 self.unusable.append(error)
         return self._gathered

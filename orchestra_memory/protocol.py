@@ -129,7 +129,7 @@ class MemoryManager(Protocol):
         error.
         """
         chunks = _Chunks(self, self._own(options))
-        to_op = partial(Put, expect=expect)
+        to_op = Put if expect is None else partial(Put, expect=expect)
         return await write_many(records, to_op, chunks.write, end=chunks.end)
 
     async def update(

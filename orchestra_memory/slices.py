@@ -36,15 +36,21 @@ async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
             slice_end = time.monotonic() + SLICE_SECONDS
 
 
-async def mapped(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
-    """What `function` makes of each item, with pauses in which the event loop can turn."""
-    results: list[U] = []
-    slice_end = time.monotonic() + SLICE_SECONDS
+async def mapped(
+    function: Callable[[T], U], items: Iterable[T], into: list[U] | None = None
+) -> list[U]:
+    """What `function` makes of each item, with pauses in which the event loop can turn.
+
+    It is put `into` a list if one is given, which has what came before an error.
+    """
+    results = [] if into is None else into
+    add, clock = results.append, time.monotonic
+    slice_end = clock() + SLICE_SECONDS
     for item in items:
-        results.append(function(item))
-        if time.monotonic() > slice_end:
+        add(function(item))
+        if clock() > slice_end:
             await anyio.lowlevel.checkpoint()
-            slice_end = time.monotonic() + SLICE_SECONDS
+            slice_end = clock() + SLICE_SECONDS
     return results
 
 

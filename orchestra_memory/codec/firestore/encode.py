@@ -28,7 +28,8 @@ from .layout import ELEMENT, STRIDE, TYPE_NAME, VECTOR_TYPE
 _KEPT_NAMES: Final = 1_024
 """Names in maps, and as many in documents, whose places are kept."""
 _KEPT_SIZES: Final = 1 << 7
-"""Sizes in bytes below which a place keeps the heads of values."""
+"""Sizes in bytes below which a place keeps the heads of values; those in records keep more."""
+_KEPT_SIZES_IN_RECORDS: Final = 1 << 11
 _KEPT_TEXTS: Final = 256
 """Texts whose entries a place keeps: what stands there is mostly one of a few words, or again the
 same user and session."""
@@ -81,7 +82,7 @@ class _Heads(dict[int, bytes]):
     def __missing__(self, size: int) -> bytes:
         field = self._tag + _varints[size] if self._tells_size else self._tag
         head = self._place.head(field, size)
-        if size < _KEPT_SIZES:
+        if size < self._place.kept_sizes:
             self[size] = head
         return head
 
@@ -101,6 +102,7 @@ class _Place:
         "convert",
         "float",
         "integer",
+        "kept_sizes",
         "list",
         "map",
         "text",
@@ -109,11 +111,17 @@ class _Place:
     )
 
     def __init__(
-        self, entry: bytes, key: bytes = b"", convert: Callable[[Any], Any] | None = None
+        self,
+        entry: bytes,
+        key: bytes = b"",
+        convert: Callable[[Any], Any] | None = None,
+        *,
+        kept_sizes: int = _KEPT_SIZES,
     ) -> None:
         self._entry = entry
         self._key = key
         self.convert = convert
+        self.kept_sizes = kept_sizes
         self.text = _Heads(self, b"\x8a\x01")
         self.time = _Heads(self, b"\x52")
         self.map = _Heads(self, b"\x32")
@@ -382,7 +390,8 @@ def _plan(model: type[Record]) -> _Plan:
 
 def _place_of(model: type[Record], name: str) -> _Place:
     convert = None if name in free_fields(model) else partial(encoded, model, name)
-    return _Place(_IN_DOCUMENT, _key(escaped_name(name)), convert)
+    key = _key(escaped_name(name))
+    return _Place(_IN_DOCUMENT, key, convert, kept_sizes=_KEPT_SIZES_IN_RECORDS)
 
 
 def record_bytes(record: Record) -> bytes:

@@ -117,7 +117,7 @@ def _adapter(model: type[Record], name: str) -> TypeAdapter[Any]:
 
 
 @cache
-def _must_be_stored(model: type[Record]) -> frozenset[str]:
+def must_be_stored(model: type[Record]) -> frozenset[str]:
     """Identity and times that construction would invent; reading must not."""
     invented = (
         name
@@ -138,7 +138,7 @@ class _Form:
 
 @cache
 def _form(model: type[Record]) -> _Form:
-    return _Form(spec_of(model).schema_version, set(model.model_fields), _must_be_stored(model))
+    return _Form(spec_of(model).schema_version, set(model.model_fields), must_be_stored(model))
 
 
 def decode(ref: Ref[R], document: Document, *, owned: bool = False) -> R:

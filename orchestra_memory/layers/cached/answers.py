@@ -1,0 +1,190 @@
+"""Answers of the cache about records, and what is kept of those from below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+
+from ...codec.document import decode, encode, is_expired
+from ...errors import Unavailable
+from ...operations import FREE, Billed, Options, Ref, Revision, Source, Stored
+from ...record import Record
+from .entries import CachedRow, payload_of_read, row_in, row_of, stored_in
+from .scripts import Absent, Busy, Found, Waiting
+from .steps import Leased, RecordFill
+
+if TYPE_CHECKING:
+    from .link import ReadMode, RecordReply
+    from .policy import Policies
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+
+class Unreadable:
+    """An entry that does not decode, be it damaged or of another release."""
+
+    __slots__ = ()
+
+
+UNREADABLE: Final = Unreadable()
+BUSY: Final = Busy()
+Miss: TypeAlias = Busy | Leased | Waiting | Unreadable
+"""Why the cache does not answer."""
+_MISSES: Final = frozenset({Busy, Leased, Waiting, Unreadable})
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[T]):
+    """What a reader wants of an answer: ``opened`` from an entry, or ``made`` of one from below.
+
+    `opened` is ``None`` for what has expired, and `UNREADABLE` for what is no such entry.
+    """
+
+    opened: Callable[[Ref[Any], Found, Revision], T | None | Unreadable]
+    made: Callable[[Ref[Any], Stored[Any]], T]
+
+
+def _opened_stored(ref: Ref[R], found: Found, now: Revision) -> Stored[R] | None | Unreadable:
+    stored = stored_in(ref, found.payload, age=max(0, now - found.filled_at) / 1e6)
+    if stored is None:
+        return UNREADABLE
+    return None if is_expired(vars(stored.record)) else stored
+
+
+def _opened_row(ref: Ref[Any], found: Found, now: Revision) -> CachedRow | Unreadable:
+    row = row_in(ref, found.payload, age=max(0, now - found.filled_at) / 1e6)
+    return UNREADABLE if row is None else row
+
+
+def _itself(_: Ref[R], stored: Stored[R]) -> Stored[R]:
+    return stored
+
+
+AS_STORED: Final[Form[Stored[Any]]] = Form(_opened_stored, _itself)
+AS_ROW: Final[Form[CachedRow]] = Form(_opened_row, row_of)
+
+
+def known(ref: Ref[Any], reply: RecordReply, now: Revision, form: Form[T]) -> T | None | Miss:
+    """The answer in the cache's reply, or why there is none."""
+    if isinstance(reply, Found):
+        return form.opened(ref, reply, now)
+    return None if isinstance(reply, Absent) else reply
+
+
+def has_misses(answers: Sequence[object]) -> bool:
+    return not _MISSES.isdisjoint(map(type, answers))
+
+
+def lease_of(miss: Miss) -> str:
+    """The lease under which an answer is being looked for, if there is one."""
+    if isinstance(miss, Leased):
+        return miss.token
+    return miss.lease if isinstance(miss, Waiting) else ""
+
+
+def own_copy(ref: Ref[R], stored: Stored[R] | None) -> Stored[R] | None:
+    """The same answer for one more reader, sharing nothing mutable with the first."""
+    return stored and replace(stored, record=decode(ref, encode(stored.record)))
+
+
+def fill_of(
+    asked: tuple[Ref[Any], str],
+    stored: Stored[Any] | None,
+    as_of: Revision | None,
+    policies: Policies,
+) -> RecordFill:
+    """What to keep of an answer from below; of what cannot be kept only the lease is given back."""
+    ref, token = asked
+    if stored is None:
+        if as_of is None:
+            return given_back(asked)
+        return RecordFill(ref, token, as_of, None, policies.absent_ttl(ref.model))
+    payload = payload_of_read(ref, stored, policies.of(ref.model))
+    if payload is None or stored.source is not Source.PRIMARY:
+        return given_back(asked)
+    return RecordFill(ref, token, stored.revision, payload, policies.ttl(ref.model))
+
+
+def given_back(asked: tuple[Ref[Any], str]) -> RecordFill:
+    ref, token = asked
+    return RecordFill(ref, token, 0, b"", 0.0)
+
+
+@dataclass(slots=True)
+class Call(Generic[T]):
+    """One read: an answer in each place, or why there is none yet.
+
+    ``replies`` are what the cache said at first, ``cached`` the places which that answered;
+    ``moments`` counts those at which the other places were. ``polled`` are the leases of others
+    that were waited for once, which is enough.
+    """
+
+    refs: Sequence[Ref[Any]]
+    answers: list[T | None | Miss]
+    replies: Sequence[RecordReply] = ()
+    cached: frozenset[int] = frozenset()
+    moments: int = 0
+    as_of: Revision | None = None
+    billed: Billed = FREE
+    polled: frozenset[str] = frozenset()
+
+    def open(self) -> dict[int, Miss]:
+        """The places without an answer."""
+        return {
+            place: answer
+            for place, answer in enumerate(self.answers)
+            if isinstance(answer, Busy | Leased | Waiting | Unreadable)
+        }
+
+    def whole(self) -> list[T | None]:
+        """All answers, when there are."""
+        return [
+            answer
+            for answer in self.answers
+            if not isinstance(answer, Busy | Leased | Waiting | Unreadable)
+        ]
+
+
+def holds_at_once(call: Call[Stored[Any]]) -> bool:
+    """Whether there surely is a moment at which all answers hold.
+
+    What was read later held already when the cache was asked, if its revision is not above one that
+    the cache had then.
+    """
+    if call.moments + bool(call.cached) <= 1:
+        return True
+    places = list(enumerate(call.whole()))
+    cached = [item.revision for place, item in places if item and place in call.cached]
+    newest = max(cached, default=0)
+    later = [item for place, item in places if place not in call.cached]
+    return all(item is not None and item.revision <= newest for item in later)
+
+
+def is_same(before: RecordReply, after: RecordReply) -> bool:
+    """Whether the cache says the same of a record as it did before."""
+    if not (isinstance(before, Found | Absent) and isinstance(after, Found | Absent)):
+        return False
+    return type(before) is type(after) and before.version == after.version
+
+
+def read_mode(options: Options) -> ReadMode:
+    """How the link is asked."""
+    if options.cache == "only":
+        return "peek"
+    return "refresh" if options.cache == "refresh" or options.max_age == 0 else "use"
+
+
+def unknown(call: Call[Any]) -> Unavailable:
+    known = {
+        ref: answer
+        for ref, answer in zip(call.refs, call.answers, strict=True)
+        if type(answer) not in _MISSES
+    }
+    return Unavailable(
+        f"the cache does not know {len(call.refs) - len(known)} of the {len(call.refs)} records "
+        'asked for; without cache="only" they are read from the store',
+        operation="read",
+        known=known,
+    )

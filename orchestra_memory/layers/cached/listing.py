@@ -1,0 +1,270 @@
+"""Lists, counts and sums of a scope: from its window and its records' own entries, else below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+
+from ...backends.rows import position_of
+from ...codec.cursor import encode_cursor
+from ...codec.document import decode, encode
+from ...errors import CacheUnavailable, CorruptRecord, SchemaTooNew, Unavailable
+from ...operations import Measure, Options, Page, Ref, Stored, Totals
+from ...queries import MAX_PAGE_SIZE, Query
+from ...record import Record
+from ...resilience.deadline import Deadline
+from ...slices import mapped, sliced
+from ...values import utc_now
+from .answers import read_mode
+from .below import Below, remaining, until
+from .entries import document_of, row_of
+from .filling import contents_of, may_fill
+from .reading import POLL, Reader
+from .scopes import Scope, scope_of
+from .scripts import Waiting, Window
+from .steps import Leased, RecordFill, WindowFill
+from .windows import answer_from, held, plan_for_totals, plans, shows_all, totals_from
+
+if TYPE_CHECKING:
+    from .link import Link, ReadMode
+    from .policy import Policies
+
+R = TypeVar("R", bound=Record)
+
+ROUNDS: Final = 2
+"""How often a reader asks for a window that others fill, before it goes below itself."""
+
+
+@dataclass(slots=True)
+class ListFlight:
+    """A query under way below, for the window of its scope; ``page`` stays ``None`` if it fails."""
+
+    query: Query[Any]
+    page: Page[Any] | None = None
+    landed: anyio.Event = field(default_factory=anyio.Event)
+
+
+def own_item(query: Query[R], item: Stored[R]) -> Stored[R]:
+    """The same item for one more reader, sharing nothing mutable with the first."""
+    ref = Ref(query.model, item.record.key, query.namespace)
+    return replace(item, record=decode(ref, encode(item.record)))
+
+
+def one_more(query: Query[R]) -> Query[R]:
+    """The query with one more record than its page holds, so as to know later that more follow.
+
+    Without it, the window could not answer this very query: a page tells whether it is the last.
+    """
+    if query.limit is not None and query.limit <= query.page_size:
+        return query
+    return query.with_(page_size=min(query.page_size + 1, MAX_PAGE_SIZE))
+
+
+def cut_to(query: Query[R], page: Page[R]) -> Page[R]:
+    """The query's own page, of one that holds a record more."""
+    items = page.items[: query.page_size]
+    if len(items) == len(page.items):
+        return page
+    ref = Ref(query.model, items[-1].record.key, query.namespace)
+    end = position_of(query, row_of(ref, items[-1]), len(items))
+    return replace(page, items=items, cursor=encode_cursor(query, end))
+
+
+def window_mode(query: Query[Any], scope: Scope, options: Options) -> ReadMode | None:
+    """How the window is asked for, ``None`` if not at all.
+
+    It is leased only where what the query finds below may fill it.
+    """
+    mode = read_mode(options)
+    if may_fill(query) and (query.order_by == scope.order or shows_all(query, scope)):
+        return mode
+    return None if mode == "refresh" else "peek"
+
+
+class Lister:
+    """Answers queries through the cache."""
+
+    def __init__(self, below: Below, link: Link, reader: Reader, policies: Policies) -> None:
+        self._below = below
+        self._link = link
+        self._reader = reader
+        self._policies = policies
+        self._flights: dict[tuple[Scope, str], ListFlight] = {}
+
+    async def find(self, query: Query[R], options: Options) -> Page[R]:
+        scope = self._scope(query, options)
+        if scope is not None:
+            deadline = Deadline.after(options.timeout)
+            try:
+                page = await self._found(query, scope, options, deadline)
+            except CacheUnavailable:
+                page = None
+            if page is not None:
+                return page
+            options = remaining(options, deadline)
+        if options.cache == "only":
+            raise _unknown("find")
+        return await self._below.find(query, options)
+
+    async def aggregate(
+        self, query: Query[Any], measures: Sequence[Measure], options: Options
+    ) -> Totals:
+        scope = self._scope(query, options)
+        if scope is not None and options.cache != "refresh":
+            deadline = Deadline.after(options.timeout)
+            try:
+                totals = await self._totals(query, scope, measures, options)
+            except (CacheUnavailable, CorruptRecord, SchemaTooNew):
+                totals = None
+            if totals is not None:
+                return totals
+            options = remaining(options, deadline)
+        if options.cache == "only":
+            raise _unknown("aggregate")
+        return await self._below.aggregate(query, measures, options)
+
+    def _scope(self, query: Query[Any], options: Options) -> Scope | None:
+        """The scope whose window may answer, if any may."""
+        policy = self._policies.of(query.model)
+        if options.cache == "bypass" or options.corrupt == "skip":
+            return None
+        return scope_of(query) if policy.windows and policy.records else None
+
+    async def _found(
+        self, query: Query[R], scope: Scope, options: Options, deadline: Deadline
+    ) -> Page[R] | None:
+        """The page, ``None`` where the query is to be asked below, without filling anything."""
+        mode = window_mode(query, scope, options)
+        if mode is None:
+            return None
+        for turn in range(ROUNDS):
+            reply = await self._link.read_window(scope, mode=mode, max_age=options.max_age)
+            if isinstance(reply, Window):
+                page = await self._answered(query, scope, reply, options)
+                if page is not None or mode != "use" or not self._can_hold(query):
+                    return page
+                reply = await self._link.read_window(scope, mode="refresh")
+            if isinstance(reply, Leased) and mode != "peek":
+                return await self._filling(query, scope, reply.token, remaining(options, deadline))
+            if turn or not isinstance(reply, Waiting):
+                return None
+            with until(deadline, "find"):
+                page = await self._waited(query, scope, reply.lease)
+            if page is not None:
+                return page
+        return None
+
+    async def _answered(
+        self, query: Query[R], scope: Scope, window: Window, options: Options
+    ) -> Page[R] | None:
+        """The page, if the window and its records tell it."""
+        kept = held(scope, window)
+        try:
+            for plan in plans(query, kept) if kept else ():
+                rows, billed = await self._reader.rows(plan.refs, options)
+                answer = answer_from(query, plan, rows, utc_now())
+                if answer is not None:
+                    async for row in sliced(answer.rows):
+                        answer.add(row)
+                    return answer.page(billed)
+        except (CorruptRecord, SchemaTooNew):
+            # The store tells which record it is, if it is still asked for at all.
+            pass
+        return None
+
+    def _can_hold(self, query: Query[Any]) -> bool:
+        """Whether a window filled anew could hold what the query finds."""
+        size = query.page_size if query.limit is None else min(query.limit, query.page_size)
+        return size <= self._policies.of(query.model).window
+
+    async def _totals(
+        self, query: Query[Any], scope: Scope, measures: Sequence[Measure], options: Options
+    ) -> Totals | None:
+        reply = await self._link.read_window(scope, mode="peek", max_age=options.max_age)
+        kept = held(scope, reply) if isinstance(reply, Window) else None
+        plan = plan_for_totals(query, kept) if kept else None
+        if plan is None:
+            return None
+        rows, billed = await self._reader.rows(plan.refs, options)
+        return totals_from(query, measures, rows, utc_now(), billed)
+
+    async def _filling(
+        self, query: Query[R], scope: Scope, token: str, options: Options
+    ) -> Page[R]:
+        """The page from below, of which the window is filled."""
+        fill: WindowFill | None = None
+        with self._flight(query, scope, token) as flight:
+            try:
+                asked = one_more(query)
+                found = await self._below.find(asked, replace(options, cache="use"))
+                page = flight.page = cut_to(query, found)
+                flight.landed.set()
+                fill = await self._fill_of(asked, scope, token, found)
+            finally:
+                await self._fill(scope, token, fill)
+        return page
+
+    async def _fill_of(
+        self, query: Query[R], scope: Scope, token: str, page: Page[R]
+    ) -> WindowFill | None:
+        """What to keep of the page, ``None`` for nothing."""
+        if page.as_of is None or not page.complete:
+            return None
+        documents = await mapped(lambda item: document_of(item.record), page.items)
+        # One more than pages may hold: whether it is there tells that the page before has a next.
+        most = self._policies.of(scope.model).window + 1
+        contents = contents_of(query, page, documents, most)
+        if contents is None:
+            return None
+        return WindowFill(
+            scope,
+            token,
+            page.as_of,
+            contents.complete,
+            contents.bound,
+            contents.members,
+            self._policies.ttl(scope.model),
+        )
+
+    async def _fill(self, scope: Scope, token: str, fill: WindowFill | None) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                if fill is None:
+                    await self._link.fill([RecordFill(scope, token, 0, b"", 0.0)])
+                else:
+                    await self._link.fill_window(fill)
+            except CacheUnavailable:
+                # Counted where it was met; the lease ends by itself.
+                return
+
+    @contextmanager
+    def _flight(self, query: Query[Any], scope: Scope, token: str) -> Iterator[ListFlight]:
+        flight = self._flights[scope, token] = ListFlight(query)
+        try:
+            yield flight
+        finally:
+            flight.landed.set()
+            del self._flights[scope, token]
+
+    async def _waited(self, query: Query[R], scope: Scope, lease: str) -> Page[R] | None:
+        """What another reader of this process found by the same query; for others, a moment."""
+        flight = self._flights.get((scope, lease))
+        if flight is None:
+            await anyio.sleep(POLL)
+            return None
+        await flight.landed.wait()
+        if flight.page is None or flight.query != query:
+            return None
+        items = await mapped(lambda item: own_item(query, item), flight.page.items)
+        return replace(flight.page, items=tuple(items))
+
+
+def _unknown(operation: str) -> Unavailable:
+    return Unavailable(
+        'the cache alone cannot answer this; without cache="only" the store is asked',
+        operation=operation,
+    )

@@ -1,0 +1,192 @@
+"""What a write touches, and what becomes of it in the cache: decided without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from ...backends.batches import record_of
+from ...codec.document import Document, encode
+from ...errors import InvalidQuery
+from ...operations import Delete, Op, Patch, Put, Receipt, Ref, Revision
+from ...queries import Query
+from ...record import EXPIRATION, Record, spec_of
+from ...values import copied
+from .entries import payload
+from .filling import change_for
+from .policy import Policies
+from .scopes import Scope, matters_to_windows, scopes_of
+from .scripts import Intended
+from .steps import AbsentStep, DropStep, PutStep, Step, Target, WindowStep
+
+BULK: Final = 50
+"""Operations beyond which a chunked write is a load, whose records nobody may ask for soon."""
+LONGEST_COMMIT: Final = 10.0
+"""Seconds a commit may take where the caller sets no deadline."""
+SECONDS_PER_OPERATION: Final = 0.02
+"""What each operation adds to that."""
+MARGIN: Final = 5.0
+"""Seconds by which a fence outlives the call it was raised for."""
+
+
+@dataclass(slots=True)
+class Work:
+    """A write, and the entries it touches.
+
+    ``last`` is the place of the last operation on each record, ``scopes`` the places of those that
+    touch each scope; ``moved`` tells the scopes in which patches move their records.
+    """
+
+    ops: Sequence[Op]
+    moved: Mapping[Ref[Any], Sequence[Scope]]
+    is_one_commit: bool = True
+    """Whether the receipt's version is that of every operation."""
+    last: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
+    scopes: dict[Scope, list[int]] = field(default_factory=dict[Scope, list[int]])
+
+    @property
+    def bulk(self) -> bool:
+        return not self.is_one_commit and len(self.ops) > BULK
+
+    def touch(self, place: int) -> None:
+        """Take the operation at this place into account."""
+        op = self.ops[place]
+        self.last[(op.ref.namespace, op.ref.collection, op.ref.key)] = place
+        record = record_of(op)
+        own = [] if record is None else scopes_of(op.ref, told_scopes(record))
+        for scope in dict.fromkeys([*own, *self.moved.get(op.ref, ())]):
+            self.scopes.setdefault(scope, []).append(place)
+
+    def targets(self) -> list[Target]:
+        """The records, then the scopes."""
+        return [*(self.ops[place].ref for place in self.last.values()), *self.scopes]
+
+
+def told_scopes(record: Record) -> Document:
+    """A document of which the fields that make scopes are as they are stored."""
+    values = vars(record)
+    for name in spec_of(type(record)).scope_fields:
+        value = values[name]
+        if value is not None and not (type(value) is str and value.isascii()):
+            return encode(record)
+    return values
+
+
+def scopes_by_key(ref: Ref[Any]) -> list[Scope] | None:
+    """The scopes of a record, if its id alone tells them."""
+    spec = spec_of(ref.model)
+    if not spec.scope_fields <= set(spec.key):
+        return None
+    return scopes_of(ref, dict(zip(spec.key, ref.model.key_parts(ref.key), strict=False)))
+
+
+def moved_by(op: Op) -> bool:
+    """Whether the operation may move a record within scopes that it does not tell itself."""
+    if not isinstance(op, Patch) or not spec_of(op.ref.model).scopes:
+        return False
+    return matters_to_windows(op if op.or_create is None else replace(op, or_create=None))
+
+
+def by_key(ref: Ref[Any]) -> Query[Any] | None:
+    """A query for a record that may have expired, ``None`` where it cannot."""
+    model = ref.model
+    if EXPIRATION not in model.model_fields:
+        return None
+    where = dict(zip(spec_of(model).key, model.key_parts(ref.key), strict=False))
+    try:
+        return Query(model, where=where, limit=1, namespace=ref.namespace, include_expired=True)
+    except InvalidQuery:
+        return None
+
+
+def fence_seconds(count: int, timeout: float | None) -> float:
+    """How long a fence stands if nobody lifts it."""
+    longest = LONGEST_COMMIT + count * SECONDS_PER_OPERATION if timeout is None else timeout
+    return longest + MARGIN
+
+
+def floors_of(receipt: Receipt, count: int) -> list[Revision]:
+    """The version that each operation made; where that is not told, the commit's own."""
+    commit = receipt.version or 0
+    if len(receipt.revisions) != count:
+        return [commit] * count
+    return [commit if revision is None else revision for revision in receipt.revisions]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A write that is committed: what each entry it touches is to become."""
+
+    work: Work
+    receipt: Receipt
+    documents: Mapping[int, Document]
+    """What was put, by the places of the operations that were the last on their record."""
+    intended: Mapping[Scope, Intended]
+    policies: Policies
+
+    def steps(self) -> Iterator[Step]:
+        """One for each of the write's targets, in their order."""
+        floors = floors_of(self.receipt, len(self.work.ops))
+        for place in self.work.last.values():
+            yield self._record_step(place, floors[place])
+        for scope, places in self.work.scopes.items():
+            yield self._window_step(scope, places, max(floors[place] for place in places))
+
+    def _record_step(self, place: int, floor: Revision) -> Step:
+        op = self.work.ops[place]
+        model, policy = op.ref.model, self.policies.of(op.ref.model)
+        if isinstance(op, Delete) and self.work.is_one_commit and floor:
+            return AbsentStep(op.ref, floor, self.policies.absent_ttl(model))
+        if place not in self.documents or not policy.records or not self._is_told(place):
+            return DropStep(op.ref, floor)
+        kept = payload(op.ref, floor, self.documents[place], policy)
+        if kept is None:
+            return DropStep(op.ref, floor)
+        return PutStep(op.ref, floor, kept, self.policies.ttl(model))
+
+    def _is_told(self, place: int) -> bool:
+        revisions = self.receipt.revisions
+        return len(revisions) == len(self.work.ops) and revisions[place] is not None
+
+    def _window_step(self, scope: Scope, places: Sequence[int], floor: Revision) -> Step:
+        intended = self.intended.get(scope)
+        policy = self.policies.of(scope.model)
+        only_puts = all(isinstance(self.work.ops[place], Put) for place in places)
+        if intended is None or not only_puts or self.work.bulk:
+            return DropStep(scope, floor)
+        written = {
+            self.work.ops[place].ref.key: self.documents[place]
+            for place in places
+            if place in self.documents
+        }
+        changes = change_for(scope, intended, written, policy.window)
+        if changes is None or not policy.windows:
+            return DropStep(scope, floor)
+        ttl = self.policies.ttl(scope.model)
+        return WindowStep(scope, floor, intended.sequence, changes, ttl)
+
+
+def steps_if_refused(
+    targets: Sequence[Target], intended: Sequence[Intended], policies: Policies
+) -> Iterator[Step]:
+    """What becomes of entries when nothing was written.
+
+    Windows stay as they are. A record may be other than the caller, and so the cache, thought.
+    """
+    for target, before in zip(targets, intended, strict=True):
+        if isinstance(target, Scope) and before.ready:
+            yield WindowStep(target, 0, before.sequence, (), policies.ttl(target.model))
+        else:
+            yield DropStep(target, 0)
+
+
+def put_documents(work: Work) -> dict[int, Document]:
+    """What is put, as it is now: a record's free JSON may be changed while it is being written."""
+    if work.bulk:
+        return {}
+    return {
+        place: copied(encode(op.record))
+        for place in work.last.values()
+        if isinstance(op := work.ops[place], Put)
+    }

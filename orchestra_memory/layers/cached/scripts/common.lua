@@ -1,0 +1,114 @@
+-- Begins every script. KEYS[1] holds the namespace's epoch, KEYS[2..] are entries of that epoch.
+-- ARGV[1] is the epoch that the caller knows, ARGV[2] the one to set where there is none: a text
+-- that is never used for two calls. Up to an `@` it names the run of the Redis server, if it has
+-- one: an epoch of another run came back from a snapshot or from a replica, and with it entries
+-- that missed the last writes.
+
+local EPOCH_LIFE = 2592000000 -- 30 days
+
+local function run_of(epoch)
+  return string.match(epoch, '^(.-)@') or ''
+end
+
+local epoch = redis.pcall('GET', KEYS[1])
+if epoch ~= ARGV[1] then
+  if type(epoch) ~= 'string' or run_of(epoch) ~= run_of(ARGV[2]) then
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', EPOCH_LIFE)
+    epoch = ARGV[2]
+  end
+  return {'E', epoch}
+end
+
+local now_read
+local function now()
+  if not now_read then
+    local time = redis.call('TIME')
+    now_read = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  end
+  return now_read
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- An entry as a table: its fields of one letter as they are, `i:` as `intents` (expiry by token),
+-- `m:` as `members` (names of fields and texts by turns). A key of another type is removed.
+local function load(key)
+  local raw = redis.pcall('HGETALL', key)
+  local entry = {key = key, floor = 0, intents = {}, live = 0, over = 0, members = {}}
+  if raw.err then
+    redis.call('DEL', key)
+    return entry
+  end
+  local members = entry.members
+  for i = 1, #raw, 2 do
+    local field, value = raw[i], raw[i + 1]
+    if #field <= 2 then
+      entry[field] = value
+    elseif string.sub(field, 1, 2) == 'm:' then
+      members[#members + 1] = field
+      members[#members + 1] = value
+    elseif string.sub(field, 1, 2) == 'i:' then
+      local expiry = tonumber(value) or 0
+      entry.intents[string.sub(field, 3)] = expiry
+      if expiry > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
+    end
+  end
+  entry.floor = tonumber(entry.v) or 0
+  entry.filled = tonumber(entry.f)
+  entry.known = entry.s and entry.filled and tonumber(entry.v) and true or false
+  return entry
+end
+
+local SLICE = 1000 -- what `unpack` may put on the stack at once
+
+local function remove(entry, fields)
+  for first = 1, #fields, SLICE do
+    redis.call('HDEL', entry.key, unpack(fields, first, math.min(first + SLICE - 1, #fields)))
+  end
+end
+
+local function put(entry, fields)
+  for first = 1, #fields, SLICE do
+    redis.call('HSET', entry.key, unpack(fields, first, math.min(first + SLICE - 1, #fields)))
+  end
+end
+
+-- The floor, the sequence and the intents are not among them.
+local FORGOTTEN = {'d', 's', 'f', 'c', 'b', 'x', 'l', 'lx'}
+
+-- Removes what an entry knows, and its lease.
+local function forget(entry)
+  local fields = {unpack(FORGOTTEN)}
+  for i = 1, #entry.members, 2 do fields[#fields + 1] = entry.members[i] end
+  remove(entry, fields)
+  for _, field in ipairs(FORGOTTEN) do entry[field] = nil end
+  entry.known, entry.members = false, {}
+end
+
+-- A writer that never published: what it committed is unknown, so nothing known may be used.
+-- Not while another writes: the remains tell its publish that it was not alone.
+local function settle(entry)
+  if entry.live > 0 or entry.over == 0 then return end
+  forget(entry)
+  local fields = {}
+  for token in pairs(entry.intents) do fields[#fields + 1] = 'i:' .. token end
+  remove(entry, fields)
+  entry.intents, entry.over = {}, 0
+end
+
+-- The key stays at least so long. Never called where that prolonged the life of what is known.
+local function outlive(entry, milliseconds)
+  if redis.call('PTTL', entry.key) < milliseconds then
+    redis.call('PEXPIRE', entry.key, text(milliseconds))
+  end
+end
+
+local function leased(entry)
+  return entry.l and (tonumber(entry.lx) or 0) > now()
+end
+
+local function prolong_epoch()
+  redis.call('PEXPIRE', KEYS[1], EPOCH_LIFE)
+end

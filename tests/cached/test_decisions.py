@@ -1,0 +1,463 @@
+"""What the cache layer decides before and after it asks anybody."""
+
+from datetime import timedelta
+
+import pytest
+
+from orchestra_memory import (
+    AgentMemory,
+    CachePolicy,
+    Delete,
+    Health,
+    MemoryItem,
+    Options,
+    Page,
+    Patch,
+    Put,
+    Query,
+    Receipt,
+    Ref,
+    Source,
+    Status,
+    Stored,
+    UserSession,
+    recent,
+)
+from orchestra_memory.codec.document import encode
+from orchestra_memory.layers.cached.answers import (
+    AS_ROW,
+    AS_STORED,
+    UNREADABLE,
+    Call,
+    fill_of,
+    has_misses,
+    holds_at_once,
+    is_same,
+    known,
+    own_copy,
+    read_mode,
+    unknown,
+)
+from orchestra_memory.layers.cached.entries import payload
+from orchestra_memory.layers.cached.link import LinkStatus
+from orchestra_memory.layers.cached.listing import cut_to, one_more, window_mode
+from orchestra_memory.layers.cached.memory import health_of
+from orchestra_memory.layers.cached.outcome import (
+    Outcome,
+    Work,
+    by_key,
+    fence_seconds,
+    floors_of,
+    moved_by,
+    put_documents,
+    scopes_by_key,
+    steps_if_refused,
+    told_scopes,
+)
+from orchestra_memory.layers.cached.policy import Policies
+from orchestra_memory.layers.cached.scopes import Scope, scope_of
+from orchestra_memory.layers.cached.scripts import Absent, Busy, Found, Intended, Waiting
+from orchestra_memory.layers.cached.steps import (
+    AbsentStep,
+    DropStep,
+    Leased,
+    PutStep,
+    RecordFill,
+    WindowStep,
+)
+from orchestra_memory.testing.contract.models import Lease, Note
+from orchestra_memory.values import utc_now
+
+from .beneath import NOW, A, said
+
+POLICIES = Policies(60.0)
+USER = Scope(MemoryItem, ("user_id",), ("u",))
+SESSION = Scope(MemoryItem, ("user_id", "session_id"), ("u", "s"))
+COMPLETE = Intended(sequence=7, ready=True, complete=True, bound=b"", count=3)
+
+
+def entry(note: Note, revision: int = 5, filled_at: int = 1_000_000) -> Found:
+    made = payload(Ref(Note, note.id), revision, encode(note), CachePolicy())
+    assert made is not None
+    return Found(revision, made, filled_at)
+
+
+def worked(*ops, one_commit: bool = True, moved=None) -> Work:
+    work = Work(ops, moved or {}, is_one_commit=one_commit)
+    for place in range(len(ops)):
+        work.touch(place)
+    return work
+
+
+def steps(work: Work, receipt: Receipt, intended=None, policies: Policies = POLICIES) -> list:
+    outcome = Outcome(work, receipt, put_documents(work), intended or {}, policies)
+    return list(outcome.steps())
+
+
+class TestAnswers:
+    def test_an_entry_is_an_answer_with_its_age(self):
+        stored = known(A, entry(Note(id="a", rank=1)), 3_500_000, AS_STORED)
+        assert stored == Stored(Note(id="a", rank=1), 5, Source.CACHE, 2.5)
+
+    def test_no_entry_is_older_than_now(self):
+        stored = known(A, entry(Note(id="a")), 0, AS_STORED)
+        assert stored.age == 0
+
+    def test_what_is_known_to_be_absent_or_has_expired_is_none(self):
+        past = Note(id="a", expiration=utc_now() - timedelta(seconds=1))
+        assert known(A, Absent(5, 0), 0, AS_STORED) is None
+        assert known(A, entry(past), 0, AS_STORED) is None
+
+    def test_a_row_is_shown_though_it_has_expired(self):
+        past = Note(id="a", expiration=utc_now() - timedelta(seconds=1))
+        row = known(A, entry(past), 1_000_000, AS_ROW)
+        assert (row.stored_id, row.revision, row.source) == ("a", 5, Source.CACHE)
+
+    @pytest.mark.parametrize("form", [AS_STORED, AS_ROW])
+    def test_an_entry_of_something_else_is_unreadable(self, form):
+        assert known(A, Found(5, b"garbage", 0), 0, form) is UNREADABLE
+        assert known(A, entry(Note(id="b")), 0, form) is UNREADABLE
+
+    @pytest.mark.parametrize("miss", [Busy(), Leased("t"), Waiting("t")])
+    def test_everything_else_is_why_there_is_no_answer(self, miss):
+        assert known(A, miss, 0, AS_STORED) is miss
+        assert has_misses([None, miss])
+
+    def test_none_and_records_are_answers(self):
+        assert not has_misses([None, Stored(Note(id="a"), 1)])
+        assert not has_misses([])
+
+    def test_a_copy_is_equal_and_apart(self):
+        stored = Stored(Note(id="a", data={"x": []}), 5)
+        copy = own_copy(A, stored)
+        assert copy == stored
+        assert copy.record.data["x"] is not stored.record.data["x"]
+        assert own_copy(A, None) is None
+
+    def test_an_unknown_record_is_named_by_what_is_known(self):
+        stored = Stored(Note(id="a"), 1)
+        refs = [A, Ref(Note, "b"), Ref(Note, "c")]
+        error = unknown(Call(refs, [stored, None, Busy()]))
+        assert error.known == {A: stored, Ref(Note, "b"): None}
+        assert "1 of the 3" in str(error)
+        assert not error.ambiguous
+
+    @pytest.mark.parametrize(
+        ("options", "mode"),
+        [
+            (Options(), "use"),
+            (Options(cache="use", max_age=1.0), "use"),
+            (Options(cache="refresh"), "refresh"),
+            (Options(max_age=0), "refresh"),
+            (Options(cache="only"), "peek"),
+            (Options(cache="only", max_age=0), "peek"),
+        ],
+    )
+    def test_how_redis_is_asked(self, options, mode):
+        assert read_mode(options) == mode
+
+
+class TestMoments:
+    """Answers of one read must have held at the same time."""
+
+    def call(self, first: dict, later: dict, moments: int = 1) -> Call:
+        items = {**first, **later}
+        refs = [Ref(Note, key) for key in items]
+        answers = [rev and Stored(Note(id=key), rev) for key, rev in items.items()]
+        return Call(refs, answers, cached=frozenset(range(len(first))), moments=moments)
+
+    @pytest.mark.parametrize(
+        ("first", "later", "moments"),
+        [
+            ({"a": 1, "b": None}, {}, 0),
+            ({}, {"a": 1, "b": None}, 1),
+            ({"a": 5, "b": 1}, {"c": 5, "d": 2}, 1),
+            ({"a": 5}, {"c": 5, "d": 2}, 2),
+        ],
+    )
+    def test_surely_did(self, first, later, moments):
+        assert holds_at_once(self.call(first, later, moments))
+
+    @pytest.mark.parametrize(
+        ("first", "later", "moments"),
+        [
+            ({"a": 5}, {"c": 6}, 1),
+            ({"a": 5}, {"c": None}, 1),
+            ({"a": None}, {"c": 1}, 1),
+            ({}, {"a": 1, "b": 1}, 2),
+        ],
+    )
+    def test_may_not_have(self, first, later, moments):
+        assert not holds_at_once(self.call(first, later, moments))
+
+    def test_the_cache_says_the_same_only_of_what_nobody_wrote(self):
+        same = [(Found(5, b"x", 1), Found(5, b"x", 2)), (Absent(5, 1), Absent(5, 2))]
+        assert all(is_same(before, after) for before, after in same)
+        other = [Found(6, b"x", 1), Absent(5, 1), Busy(), Leased("t"), Waiting("t")]
+        assert not any(is_same(Found(5, b"x", 1), after) for after in other)
+        assert not is_same(Absent(5, 1), Absent(6, 1))
+        assert not is_same(Busy(), Busy())
+
+
+class TestFills:
+    def test_a_record_is_kept_at_its_revision(self):
+        fill = fill_of((A, "t"), Stored(Note(id="a"), 5), 9, POLICIES)
+        assert (fill.ref, fill.token, fill.version) == (A, "t", 5)
+        assert fill.payload
+        assert 54 <= fill.ttl <= 66
+
+    def test_absence_is_kept_at_the_time_of_the_read(self):
+        fill = fill_of((A, "t"), None, 9, POLICIES)
+        assert (fill.version, fill.payload) == (9, None)
+        assert 27 <= fill.ttl <= 33
+
+    @pytest.mark.parametrize(
+        ("stored", "as_of"),
+        [
+            (None, None),
+            (Stored(Note(id="a", body="x" * 300_000), 5), 9),
+            (Stored(Note(id="a"), 5, Source.JOURNAL), 9),
+            (Stored(Note(id="a"), 5, Source.MEMORY), None),
+        ],
+    )
+    def test_of_everything_else_the_lease_is_given_back(self, stored, as_of):
+        fill = fill_of((A, "t"), stored, as_of, POLICIES)
+        assert fill == RecordFill(A, "t", 0, b"", 0.0)
+
+
+class TestTouched:
+    def test_a_put_touches_its_record_and_all_its_scopes(self):
+        assert worked(Put(said(1))).targets() == [Ref(MemoryItem, "m001"), USER, SESSION]
+        assert worked(Put(said(1).evolve(session_id=None))).targets() == [
+            Ref(MemoryItem, "m001"),
+            USER,
+        ]
+
+    def test_a_delete_touches_its_record_only(self):
+        assert worked(Delete(Ref(MemoryItem, "m"))).targets() == [Ref(MemoryItem, "m")]
+
+    def test_each_is_touched_once(self):
+        work = worked(Put(said(1)), Put(said(2)), Delete(Ref(MemoryItem, "m001")))
+        assert work.targets() == [Ref(MemoryItem, "m001"), Ref(MemoryItem, "m002"), USER, SESSION]
+        assert list(work.scopes.values()) == [[0, 1], [0, 1]]
+        assert list(work.last.values()) == [2, 1]
+
+    def test_namespaces_are_apart(self):
+        work = worked(Put(Note(id="a")), Put(Note(id="a"), namespace="ours"))
+        scopes = [Scope(Note, ("owner",), ("alice",), namespace) for namespace in (None, "ours")]
+        assert work.targets() == [A, Ref(Note, "a", "ours"), *scopes]
+
+    def test_a_patch_touches_the_scopes_it_moves_its_record_in(self):
+        ref = Ref(MemoryItem, "m")
+        patch = Patch(ref, set={"timestamp": NOW})
+        assert worked(patch).targets() == [ref]
+        assert worked(patch, moved={ref: [USER]}).targets() == [ref, USER]
+
+    def test_what_a_patch_may_create_is_listed_in_its_scopes(self):
+        patch = Patch(Ref(MemoryItem, "m001"), set={"item_type": "x"}, or_create=said(1))
+        assert worked(patch).targets() == [Ref(MemoryItem, "m001"), USER, SESSION]
+
+    def test_only_what_moves_a_record_calls_for_its_scopes(self):
+        ref = Ref(MemoryItem, "m001")
+        assert moved_by(Patch(ref, set={"timestamp": NOW}))
+        assert moved_by(Patch(ref, set={"timestamp": NOW}, or_create=said(1)))
+        assert not moved_by(Patch(ref, set={"item_type": "x"}))
+        assert not moved_by(Patch(ref, set={"item_type": "x"}, or_create=said(1)))
+        assert not moved_by(Patch(Ref(Lease, "a"), unset=["expiration"]))
+        assert not moved_by(Put(said(1)))
+        assert not moved_by(Delete(ref))
+
+    def test_an_id_may_tell_the_scopes(self):
+        session = UserSession(user_id="u_1", session_id="s")
+        assert scopes_by_key(Ref(UserSession, session.key)) == [
+            Scope(UserSession, ("user_id",), ("u_1",))
+        ]
+        agent = AgentMemory(agent_type="coder", agent_id="7")
+        assert scopes_by_key(Ref(AgentMemory, agent.key, "ours")) == [
+            Scope(AgentMemory, ("agent_type", "agent_id"), ("coder", "7"), "ours")
+        ]
+        assert scopes_by_key(Ref(MemoryItem, "m")) is None
+
+    def test_an_expired_record_can_be_asked_for(self):
+        query = by_key(Ref(MemoryItem, "m", "ours"))
+        assert query == Query(
+            MemoryItem, where={"id": "m"}, limit=1, namespace="ours", include_expired=True
+        )
+        assert by_key(Ref(UserSession, "u_s")) is None
+
+    def test_scopes_are_told_as_they_are_stored(self):
+        for record in (said(1), said(1).evolve(user_id="é"), said(1).evolve(session_id=None)):
+            document, stored = told_scopes(record), encode(record)
+            assert [document[name] for name in ("user_id", "session_id")] == [
+                stored[name] for name in ("user_id", "session_id")
+            ]
+
+    def test_a_fence_outlives_the_call(self):
+        assert fence_seconds(1, 2.0) == 7.0
+        assert fence_seconds(1, None) > 15.0
+        assert fence_seconds(10_000, None) > 200.0
+
+
+class TestOutcomes:
+    def test_a_put_is_kept_at_its_own_revision(self):
+        (step, window) = steps(worked(Put(Note(id="a"))), Receipt((5,), 9))
+        assert isinstance(step, PutStep)
+        assert (step.target, step.floor) == (A, 5)
+        assert 54 <= step.ttl <= 66
+        assert window == DropStep(Scope(Note, ("owner",), ("alice",)), 5)
+
+    def test_a_delete_is_kept_at_the_time_of_the_commit(self):
+        (step,) = steps(worked(Delete(A)), Receipt((None,), 9))
+        assert isinstance(step, AbsentStep)
+        assert (step.target, step.floor) == (A, 9)
+
+    def test_a_patch_leaves_its_revision(self):
+        (step,) = steps(worked(Patch(A, set={"rank": 1})), Receipt((5,), 9))
+        assert step == DropStep(A, 5)
+
+    def test_the_last_operation_decides(self):
+        work = worked(Put(Lease(id="a")), Delete(Ref(Lease, "a")), Put(Lease(id="a", rank=2)))
+        (step,) = steps(work, Receipt((5, None, 5), 9))
+        assert isinstance(step, PutStep)
+        assert step.floor == 5
+        (step,) = steps(
+            worked(Put(Lease(id="a")), Delete(Ref(Lease, "a"))), Receipt((None,) * 2, 9)
+        )
+        assert isinstance(step, AbsentStep)
+
+    def test_of_several_commits_no_delete_is_kept(self):
+        # The receipt tells the time of the last: another may have written since this one.
+        (step,) = steps(worked(Delete(A), one_commit=False), Receipt((None,), 9))
+        assert step == DropStep(A, 9)
+
+    def test_what_the_receipt_does_not_tell_is_dropped(self):
+        work = worked(Put(Lease(id="a")), Delete(Ref(Lease, "b")))
+        refs = [Ref(Lease, "a"), Ref(Lease, "b")]
+        for receipt, floors in (
+            (Receipt((), 9, count=2), (9, 9)),
+            (Receipt((None, None), 9), (9, 9)),
+        ):
+            first, second = steps(work, receipt)
+            assert first == DropStep(refs[0], floors[0])
+            assert second.floor == floors[1]
+        assert steps(work, Receipt((None, None), None)) == [DropStep(ref, 0) for ref in refs]
+
+    def test_of_a_load_nothing_is_kept(self):
+        ops = [Put(said(number)) for number in range(60)]
+        intended = {USER: COMPLETE, SESSION: COMPLETE}
+        made = steps(worked(*ops, one_commit=False), Receipt(tuple(range(60)), 99), intended)
+        assert made[:60] == [DropStep(op.ref, floor) for floor, op in enumerate(ops)]
+        assert made[60:] == [DropStep(USER, 59), DropStep(SESSION, 59)]
+
+    def test_a_large_atomic_write_is_no_load(self):
+        ops = [Put(Lease(id=f"n{number}")) for number in range(60)]
+        made = steps(worked(*ops), Receipt(tuple(range(60)), 99))
+        assert all(isinstance(step, PutStep) for step in made)
+
+    def test_a_window_gets_what_was_put(self):
+        made = steps(worked(Put(said(1)), Put(said(2))), Receipt((5, 6), 9), {SESSION: COMPLETE})
+        assert made[2] == DropStep(USER, 6)
+        window = made[3]
+        assert isinstance(window, WindowStep)
+        assert (window.target, window.floor, window.sequence) == (SESSION, 6, 7)
+        assert [key for key, sort in window.changes if sort] == ["m001", "m002"]
+
+    def test_a_window_whose_record_was_patched_is_dropped(self):
+        patch = Patch(Ref(MemoryItem, "m001"), set={"item_type": "x"}, or_create=said(1))
+        made = steps(worked(patch), Receipt((5,), 9), {USER: COMPLETE, SESSION: COMPLETE})
+        assert made[1:] == [DropStep(USER, 5), DropStep(SESSION, 5)]
+
+    def test_policies_keep_records_and_lists_out(self):
+        intended = {USER: COMPLETE, SESSION: COMPLETE}
+        for policy in (CachePolicy(records=False), CachePolicy(max_bytes=10)):
+            policies = Policies(60.0, {MemoryItem: policy})
+            assert isinstance(
+                steps(worked(Put(said(1))), Receipt((5,), 9), intended, policies)[0], DropStep
+            )
+        policies = Policies(60.0, {MemoryItem: CachePolicy(windows=False)})
+        made = steps(worked(Put(said(1))), Receipt((5,), 9), intended, policies)
+        assert isinstance(made[0], PutStep)
+        assert made[1:] == [DropStep(USER, 5), DropStep(SESSION, 5)]
+
+    def test_what_was_put_is_taken_as_it_is_then(self):
+        note = Note(id="a", data={"x": 1})
+        documents = put_documents(worked(Put(note)))
+        note.data["x"] = 2
+        assert documents[0]["data"] == {"x": 1}
+
+    def test_after_a_refusal_records_are_dropped_and_lists_are_kept(self):
+        unready = Intended(sequence=1, ready=False, complete=False, bound=b"", count=0)
+        record, kept, dropped = steps_if_refused(
+            [A, USER, SESSION], [COMPLETE, COMPLETE, unready], POLICIES
+        )
+        assert record == DropStep(A, 0)
+        assert (kept.target, kept.floor, kept.sequence, kept.changes) == (USER, 0, 7, ())
+        assert dropped == DropStep(SESSION, 0)
+
+    def test_floors_follow_the_operations(self):
+        assert floors_of(Receipt((5, None, 6), 9), 3) == [5, 9, 6]
+        assert floors_of(Receipt((), 9, count=2), 2) == [9, 9]
+        assert floors_of(Receipt((None,), None), 1) == [0]
+
+
+class TestLists:
+    QUERY = recent(user_id="u", session_id="s")
+
+    def mode(self, query: Query, **options) -> str | None:
+        scope = scope_of(query)
+        assert scope is not None
+        return window_mode(query, scope, Options(**options))
+
+    def test_only_a_query_that_can_fill_the_window_is_leased_it(self):
+        assert self.mode(self.QUERY) == "use"
+        assert self.mode(self.QUERY, cache="refresh") == "refresh"
+        assert self.mode(self.QUERY, cache="only") == "peek"
+        filtered = recent(user_id="u", session_id="s", item_type="x")
+        assert self.mode(filtered) == "peek"
+        assert self.mode(self.QUERY.with_(after="cursor")) == "peek"
+
+    def test_what_cannot_refresh_the_window_is_not_answered_from_it(self):
+        filtered = recent(user_id="u", session_id="s", item_type="x")
+        assert self.mode(filtered, cache="refresh") is None
+        assert self.mode(filtered, max_age=0) is None
+
+    def test_one_more_is_asked_for_unless_the_limit_is_met(self):
+        assert one_more(self.QUERY.with_(page_size=10)).page_size == 11
+        assert one_more(self.QUERY.with_(page_size=10, limit=30)).page_size == 11
+        assert one_more(self.QUERY.with_(page_size=10, limit=10)).page_size == 10
+        assert one_more(self.QUERY.with_(page_size=10_000)).page_size == 10_000
+
+    def test_the_page_is_cut_to_what_was_asked(self):
+        items = tuple(Stored(said(number), number) for number in (3, 2, 1))
+        page = cut_to(self.QUERY.with_(page_size=2), Page(items, None))
+        assert page.items == items[:2]
+        assert page.cursor is not None
+        whole = Page(items, "cursor")
+        assert cut_to(self.QUERY.with_(page_size=3), whole) is whole
+
+
+class TestHealth:
+    BELOW = Health("local", Status.OK, "fine")
+    COUNTERS = {"hits": 1_234, "misses": 5, "waits": 0, "bypassed": 2}  # noqa: RUF012 -- read only
+
+    def status(self, state: str, **fields) -> LinkStatus:
+        given = {"seconds": 1.0, "pending": 0, "errors": {}, "error": ""} | fields
+        return LinkStatus(state=state, counters=self.COUNTERS, **given)
+
+    def test_in_use_it_is_as_well_as_what_is_beneath(self):
+        health = health_of(self.status("closed"), self.BELOW)
+        assert (health.component, health.status, health.parts) == (
+            "cache",
+            Status.OK,
+            (self.BELOW,),
+        )
+        assert "1,234 hits" in health.detail
+        down = Health("local", Status.DOWN)
+        assert health_of(self.status("closed"), down).status is Status.DOWN
+
+    @pytest.mark.parametrize("state", ["connecting", "open", "half-open", "draining"])
+    def test_without_redis_it_is_degraded(self, state):
+        health = health_of(self.status(state, pending=3, error="deadline"), self.BELOW)
+        assert health.status is Status.DEGRADED
+        assert "deadline" in health.detail
+        assert "3 invalidations pending" in health.detail

@@ -1,0 +1,64 @@
+"""The contract, kept through the cache over each store."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from orchestra_memory import CachedMemory, LocalMemory, MemoryManager, SqliteMemory
+from orchestra_memory.testing.contract import MemoryContract
+
+
+@pytest.fixture
+async def cached(redis_server) -> AsyncIterator[Callable]:
+    """Puts a cache around a memory; all of one test share their entries, and no others'."""
+    store = uuid4().hex
+    async with AsyncExitStack() as stack:
+
+        async def around(inner: MemoryManager) -> CachedMemory:
+            redis = await stack.enter_async_context(Redis.from_url(redis_server.url))
+            return await stack.enter_async_context(CachedMemory(inner, redis, store=store))
+
+        yield around
+
+
+class TestCachedLocal(MemoryContract):
+    @pytest.fixture
+    def inner(self, use_backend) -> LocalMemory:
+        use_backend("local")
+        return LocalMemory()
+
+    @pytest.fixture
+    async def memory(self, cached, inner) -> CachedMemory:
+        return await cached(inner)
+
+    @pytest.fixture
+    async def another(self, cached, inner, memory) -> CachedMemory:
+        return await cached(inner)
+
+
+class TestCachedSqlite(MemoryContract):
+    @pytest.fixture
+    async def memory(self, cached, use_backend, tmp_path) -> AsyncIterator[CachedMemory]:
+        use_backend("sqlite")
+        async with SqliteMemory.open(tmp_path / "memory.db") as inner:
+            yield await cached(inner)
+
+    @pytest.fixture
+    async def another(self, cached, memory, tmp_path) -> AsyncIterator[CachedMemory]:
+        async with SqliteMemory.open(tmp_path / "memory.db") as inner:
+            yield await cached(inner)
+
+
+class TestCachedFirestore(MemoryContract):
+    shows_commits_whole = False
+
+    @pytest.fixture
+    async def memory(self, cached, open_firestore) -> CachedMemory:
+        return await cached(open_firestore())
+
+    @pytest.fixture
+    async def another(self, cached, open_firestore, memory) -> CachedMemory:
+        return await cached(open_firestore())

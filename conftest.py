@@ -1,10 +1,10 @@
 """Runs the code of README.md and docs/, so that what readers paste works.
 
-A ``python`` block is executed; one that names a ``firestore:`` URL is executed on the emulator. An
-``output`` block is what the block before it printed, ``...`` for what varies. A block that begins
-with ``# some_name.py`` is saved under that name, and tests are left to the ``pytest`` line of a
-later shell block. Other shell lines are not run, but ``orchestra-memory`` must know the verbs and
-options in them.
+A ``python`` block is executed; one that names a ``firestore:`` URL is executed on the emulator, one
+that names ``redis://localhost:6379`` on a Redis for tests. An ``output`` block is what the block
+before it printed, ``...`` for what varies. A block that begins with ``# some_name.py`` is saved
+under that name, and tests are left to the ``pytest`` line of a later shell block. Other shell lines
+are not run, but ``orchestra-memory`` must know the verbs and options in them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ EMULATOR = "FIRESTORE_EMULATOR_HOST"
 GIVEN_EMULATOR = os.environ.get(EMULATOR)
 PROJECT = "my-project"
 """The project in the documents; each document is run in another one."""
+REDIS = "redis://localhost:6379"
+"""The Redis in the documents."""
 WHOLE_PROGRAMS = frozenset({"README.md", "tutorial.md"})
 """Documents in which every block stands for itself."""
 SAVED = re.compile(r"# (\w+\.py)$", re.MULTILINE)
@@ -87,6 +89,20 @@ def _emulator_host(
     return host
 
 
+@pytest.fixture
+def _redis_url(
+    request: pytest.FixtureRequest, use_backend: Callable[[str], None]
+) -> Callable[[], str]:
+    """Gives the URL of a Redis when asked, and only then needs one."""
+
+    def url() -> str:
+        running = request.getfixturevalue("redis_server")
+        use_backend("redis")
+        return str(running.url)
+
+    return url
+
+
 def run_python(example: Example) -> None:
     namespace, source = example.namespace, str(example.parsed)
     namespace["_printed"] = None
@@ -99,6 +115,8 @@ def run_python(example: Example) -> None:
         if "firestore:" in source:
             patch.setenv(EMULATOR, namespace["_emulator_host"]())
             source = source.replace(PROJECT, namespace["_project"])
+        if REDIS in source:
+            source = source.replace(REDIS, namespace["_redis_url"]())
         fresh = Path(example.path).name in WHOLE_PROGRAMS
         execute(pad(source, example.line), example.path, {} if fresh else namespace)
     namespace["_printed"] = printed.getvalue()
@@ -179,7 +197,7 @@ pytest_collect_file = Sybil(
     ],
     patterns=["README.md", "docs/*.md", "docs/*/*.md"],
     excludes=["*/README.md"],
-    fixtures=["_emulator_host"],
+    fixtures=["_emulator_host", "_redis_url"],
     setup=enter,
     teardown=leave,
 ).pytest()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .backends.sqlite.memory import SqliteMemory as SqliteMemory
     from .costs import Cost as Cost
     from .costs import Prices as Prices
+    from .errors import BreakerOpen as BreakerOpen
     from .errors import CacheUnavailable as CacheUnavailable
     from .errors import ConfigurationError as ConfigurationError
     from .errors import Conflict as Conflict
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from .errors import Unavailable as Unavailable
     from .health import Health as Health
     from .health import Status as Status
+    from .layers.cached import CachedMemory as CachedMemory
+    from .layers.cached import CachePolicy as CachePolicy
     from .layers.guarded import GuardedMemory as GuardedMemory
     from .layers.metered import MeteredMemory as MeteredMemory
     from .models import AgentData as AgentData
@@ -71,6 +74,11 @@ if TYPE_CHECKING:
     from .queries import Query as Query
     from .queries import recent as recent
     from .record import Record as Record
+    from .resilience.breaker import Breaker as Breaker
+    from .resilience.breaker import BreakerSettings as BreakerSettings
+    from .resilience.fallback import Degraded as Degraded
+    from .resilience.fallback import Fallback as Fallback
+    from .resilience.fallback import fallback as fallback
     from .settings import Settings as Settings
     from .stack import Memory as Memory
     from .stack import open_memory as open_memory
@@ -87,6 +95,7 @@ _HOMES = {
     ".backends.sqlite.memory": ("SqliteMemory",),
     ".costs": ("Cost", "Prices"),
     ".errors": (
+        "BreakerOpen",
         "CacheUnavailable",
         "ConfigurationError",
         "Conflict",
@@ -108,6 +117,7 @@ _HOMES = {
         "Unavailable",
     ),
     ".health": ("Health", "Status"),
+    ".layers.cached": ("CachePolicy", "CachedMemory"),
     ".layers.guarded": ("GuardedMemory",),
     ".layers.metered": ("MeteredMemory",),
     ".models": (
@@ -146,6 +156,8 @@ _HOMES = {
     ".protocol": ("MemoryManager",),
     ".queries": ("Query", "recent"),
     ".record": ("Record",),
+    ".resilience.breaker": ("Breaker", "BreakerSettings"),
+    ".resilience.fallback": ("Degraded", "Fallback", "fallback"),
     ".settings": ("Settings",),
     ".stack": ("Memory", "open_memory"),
     ".values": ("Embedding", "JsonLike", "JsonMap", "UtcDatetime"),

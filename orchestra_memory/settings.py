@@ -263,8 +263,21 @@ class Settings(BaseSettings):
     )
     cache: SecretStr | None = Field(
         default=None,
-        description="The Redis of the cache as a URL (`redis://`, `rediss://`, `unix://`), or "
-        "`none`: no cache is meant. It wins over `REDIS_HOST`.",
+        description="The Redis of the cache as a URL (`redis://`, `rediss://`, `unix://`, "
+        "`redis+sentinel://`, `redis+cluster://`), or `none`: no cache is meant. It wins over "
+        "`REDIS_HOST`.",
+    )
+    cache_mode: Annotated[Literal["available", "strict"], BeforeValidator(_lower)] = Field(
+        default="available",
+        description="What becomes of a write while Redis does not answer: `available` stores it, "
+        "and other processes may read the old record for at most `CACHE_TTL`; `strict` refuses it.",
+    )
+    cache_timeout: float = Field(
+        default=0.05,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds Redis may take for a step of an operation before the operation goes "
+        "on without it.",
     )
     fallback: Annotated[Fallback | None, BeforeValidator(_lower)] = Field(
         default=None,

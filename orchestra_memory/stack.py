@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from .protocol import MemoryManager
 from .queries import Query
 from .record import Record
 from .settings import Fallback, Settings, revealed
-from .urls import FirestoreUrl, LocalUrl, SqliteUrl, StoreUrl
+from .urls import CacheUrl, FirestoreUrl, LocalUrl, SqliteUrl, StoreUrl
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from .costs import Cost
     from .domain.agent_data import AgentDataStore
     from .domain.conversations import Conversations
@@ -159,10 +162,14 @@ async def open_memory(
     plan = plan_for(settings, Arguments(url, cache, journal, fallback))
     refuse_missing_parts(plan)
     # Drivers take long to import: not on the event loop.
-    await anyio.to_thread.run_sync(_import_parts, plan.store, abandon_on_cancel=True)
+    await anyio.to_thread.run_sync(_import_parts, plan, abandon_on_cancel=True)
     async with AsyncExitStack() as opened:
+        redis = await _opened_redis(plan.cache, settings, opened)
         store, inmost = await _opened_store(plan, settings, opened)
         meter, composed, parts = _layered(store, inmost, plan, settings)
+        if redis is not None:
+            composed = await _cached(composed, redis, plan, settings, opened)
+            parts = (f"CachedMemory {plan.cache} {settings.cache_mode}", *parts)
         memory = Memory(
             _bound(composed, plan, settings),
             meter=meter,
@@ -175,28 +182,73 @@ async def open_memory(
 
 def refuse_missing_parts(plan: Plan) -> None:
     """A plan is kept in full or not at all: nothing is left out in silence."""
-    missing: list[str] = []
-    if plan.cache is not None:
-        missing.append("no cache layer: set ORCHESTRA_CACHE=none (or cache='none') to go without")
     if plan.fallback is not Fallback.NONE:
-        missing.append(
-            "no outage fallback and no journal: set ORCHESTRA_FALLBACK=none (or fallback=False) to "
-            "go without, an outage then raises Unavailable"
-        )
-    if missing:
         raise ConfigurationError(
-            f"this version does not have every part asked for yet. It has {'; and '.join(missing)}"
+            "this version does not have every part asked for yet. It has no outage fallback and no "
+            "journal: set ORCHESTRA_FALLBACK=none (or fallback=False) to go without, an outage "
+            "then raises Unavailable"
         )
 
 
-def _import_parts(url: StoreUrl) -> None:
+def _import_parts(plan: Plan) -> None:
     import_module(".layers.guarded", __package__)
     import_module(".layers.metered", __package__)
-    if isinstance(url, FirestoreUrl):
+    if isinstance(plan.store, FirestoreUrl):
         import_module(".backends.firestore.memory", __package__)
         import_module(".backends.firestore.client", __package__)
-    if isinstance(url, SqliteUrl):
+    if isinstance(plan.store, SqliteUrl):
         import_module(".backends.sqlite.memory", __package__)
+    if plan.cache is not None:
+        import_module(".layers.cached.connect", __package__)
+        import_module(".layers.cached.memory", __package__)
+
+
+async def _opened_redis(
+    url: CacheUrl | None, settings: Settings, opened: AsyncExitStack
+) -> Redis | None:
+    if url is None:
+        return None
+    from .layers.cached.connect import connect
+
+    # Whoever waits for a connection in vain is told so before the time of the operation is over.
+    patience = settings.cache_timeout * 0.8
+    return await opened.enter_async_context(connect(url.url, patience=patience))
+
+
+async def _cached(
+    inner: MemoryManager, redis: Redis, plan: Plan, settings: Settings, opened: AsyncExitStack
+) -> MemoryManager:
+    from .layers.cached.memory import CachedMemory
+
+    return await opened.enter_async_context(
+        CachedMemory(
+            inner,
+            redis,
+            store=await cache_name(plan.store, settings),
+            ttl=settings.cache_ttl,
+            mode=settings.cache_mode,
+            timeout=settings.cache_timeout,
+        )
+    )
+
+
+async def cache_name(store: StoreUrl, settings: Settings) -> str:
+    """What the cache knows a store by: whoever opens the same store finds the same entries.
+
+    The file of a SQLite store must be there.
+    """
+    match store:
+        case LocalUrl():
+            return f"local/{secrets.token_hex(8)}"
+        case SqliteUrl(path):
+            from .backends.sqlite.schema import store_id
+
+            number = await anyio.to_thread.run_sync(store_id, Path(path))
+            return f"sqlite/{await anyio.Path(path).resolve()}/{number}"
+        case FirestoreUrl():
+            emulator = f"/{store.emulator}" if store.emulator else ""
+            names = f"/{settings.collections}" if settings.collections else ""
+            return f"{store.project}/{store.database}{emulator}{names}"
 
 
 async def _opened_store(

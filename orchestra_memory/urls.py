@@ -18,13 +18,18 @@ STORE_FORMS = (
     "firestore://project/database, sqlite:///relative/state.db, sqlite:////absolute/state.db, "
     "local:"
 )
-CACHE_FORMS = "redis://host:port, rediss://host:port (TLS), unix:///path/to/socket"
+CACHE_FORMS = (
+    "redis://host:port, rediss://host:port (TLS), unix:///path/to/socket, "
+    "redis+sentinel://host:port,host:port/service, redis+cluster://host:port,host:port"
+)
 MASK = "**********"
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,30}", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})", re.IGNORECASE | re.ASCII)
+_ONE_OF_MANY = re.compile(r"[\w.-]+(:\d{1,5})?", re.ASCII)
 _LATER = {"mongodb", "mongodb+srv"}
-_CACHE_SCHEMES = ("redis", "rediss", "unix")
+_MANY_HOSTS = ("redis+sentinel", "redis+cluster")
+_CACHE_SCHEMES = ("redis", "rediss", "unix", *_MANY_HOSTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +208,15 @@ def _urlsplit(text: str) -> SplitResult | None:
 
 def _is_shaped(parts: SplitResult) -> bool:
     """Whether a password ends where it should, and not in the host, the port or the path."""
+    if parts.netloc.count("@") > 1 or "@" in parts.path:
+        return False
+    if parts.scheme in _MANY_HOSTS:
+        addresses = parts.netloc.rpartition("@")[2].split(",")
+        return all(_ONE_OF_MANY.fullmatch(address) for address in addresses)
     try:
-        port = parts.port
+        return parts.port != 0
     except ValueError:
         return False
-    return port != 0 and parts.netloc.count("@") < 2 and "@" not in parts.path
 
 
 def _firestore(parts: SplitResult) -> FirestoreUrl:

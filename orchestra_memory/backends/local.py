@@ -72,6 +72,7 @@ class LocalMemory(MemoryManager):
     async def _write(self, ops: Sequence[Op], *, atomic: bool | None) -> Receipt:
         chunks = chunks_for(await mapped(prepare, ops), atomic=atomic)
         revisions: list[int | None] = []
+        version = self._revision
         for number, chunk in enumerate(chunks):
             try:
                 revisions += self._commit(chunk)
@@ -79,10 +80,11 @@ class LocalMemory(MemoryManager):
                 if len(chunks) == 1:
                     raise
                 raise stopped(chunks, range(number), error) from error
+            version = self._revision
             await anyio.lowlevel.checkpoint()
         deletes = revisions.count(None)
         billed = Billed(writes=len(revisions) - deletes, deletes=deletes)
-        return Receipt(tuple(revisions), self._revision, billed=billed)
+        return Receipt(tuple(revisions), version, billed=billed)
 
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
         await anyio.lowlevel.checkpoint()

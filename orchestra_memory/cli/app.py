@@ -17,6 +17,7 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+cache: typer.Typer = typer.Typer(no_args_is_help=True, help="The Redis in front of the store.")
 config: typer.Typer = typer.Typer(
     no_args_is_help=True, help="The settings, and where they come from."
 )
@@ -24,6 +25,7 @@ emulator: typer.Typer = typer.Typer(
     no_args_is_help=True, help="A Firestore emulator for development."
 )
 app.add_typer(config, name="config")
+app.add_typer(cache, name="cache")
 app.add_typer(emulator, name="emulator")
 
 User = Annotated[str, typer.Argument(metavar="USER", help="Whose memory.")]
@@ -36,6 +38,9 @@ Persona = Annotated[
     str | None, typer.Option("--persona", metavar="NAME", help="Only this persona.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check; write nothing.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Write past the cache that others may read through.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
 
 
@@ -85,11 +90,11 @@ def top(
 
 @app.command()
 @verb
-def demo(target: Target) -> None:
+def demo(target: Target, *, no_cache: NoCache = False) -> None:
     """See it work: agents remember, end, and find it all again."""
     from .demo import run
 
-    run(target)
+    run(target, no_cache=no_cache)
 
 
 @app.command()
@@ -172,6 +177,7 @@ def import_(
     ] = None,
     resume: Resume = False,
     dry_run: DryRun = False,
+    no_cache: NoCache = False,
 ) -> None:
     """Take in an export, or chats from elsewhere.
 
@@ -180,7 +186,7 @@ def import_(
     """
     from . import bring
 
-    bring.run(target, file, bring.Choices(user, start, resume, dry_run))
+    bring.run(target, file, bring.Choices(user, start, resume, dry_run, no_cache))
 
 
 @app.command()
@@ -240,6 +246,55 @@ def config_show(target: Target) -> None:
     from .setup import config as show
 
     show(target)
+
+
+@cache.command("status")
+@verb
+def cache_status(target: Target) -> None:
+    """Whether Redis answers, what it is, and whether it is set up well for a cache."""
+    from .cache import status
+
+    status(target)
+
+
+@cache.command("inspect")
+@verb
+def cache_inspect(
+    target: Target,
+    *,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Such as MemoryItem.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The record's id.")],
+    show_content: Annotated[
+        bool, typer.Option("--show-content", help="Print the record, too.")
+    ] = False,
+) -> None:
+    """What the cache holds of one record; without its content."""
+    from .cache import inspect
+
+    inspect(target, model, key, show_content=show_content)
+
+
+@cache.command("invalidate")
+@verb
+def cache_invalidate(
+    target: Target,
+    *,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="One record: its type, with --key.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="One record: its id.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="What belongs to a user.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All namespaces of the store.")] = False,
+) -> None:
+    """Forget what is cached, after a write that did not go through this library.
+
+    With --namespace alone: everything in it.
+    """
+    from . import cache
+
+    cache.invalidate(target, cache.Chosen(model, key, user, everything))
 
 
 @emulator.command("start")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ import anyio
 import typer
 
 from ..backends.local import LocalMemory
+from ..protocol import MemoryManager
 from ..transfer.checkpoint import Checkpoint, Progress, checkpoint_for
 from ..transfer.entries import DEFAULT_START, ChatOptions, UnreadableFile
 from ..transfer.importing import Batch, ImportOptions, import_entries
@@ -20,7 +21,7 @@ from ..transfer.sources import STDIN, read
 from ..transfer.sources import opened as opened_file
 from .ask import time_of
 from .codes import Code
-from .opening import opened, plan_of, settings_of
+from .opening import opened_to_write, plan_of, settings_of
 from .output import emit, note
 from .progress import Counter
 from .verb import Target
@@ -37,6 +38,7 @@ class Choices:
     start: str | None
     resume: bool
     dry_run: bool
+    no_cache: bool
 
 
 def run(target: Target, file: str, choices: Choices) -> None:
@@ -45,7 +47,7 @@ def run(target: Target, file: str, choices: Choices) -> None:
         name=_name(file),
         start=time_of(choices.start, "--start") or DEFAULT_START,
     )
-    checkpoint = _checkpoint(target, file, chat)
+    checkpoint = _checkpoint(target, file, chat, no_cache=choices.no_cache)
     if choices.resume and checkpoint is None:
         raise typer.BadParameter("--resume needs a file; standard input cannot be continued")
     with Counter("records") as counter:
@@ -58,7 +60,8 @@ def run(target: Target, file: str, choices: Choices) -> None:
             on_batch=report.add,
         )
         try:
-            format_, progress = anyio.run(_import, target, file, chat, options)
+            to = nullcontext(LocalMemory()) if choices.dry_run else _store(target, choices)
+            format_, progress = anyio.run(_import, to, file, chat, options)
         except BaseException:
             _explain(report, choices, checkpoint)
             raise
@@ -85,13 +88,20 @@ class Report:
             self._counter.note(str(problem))
 
 
+def _store(target: Target, choices: Choices) -> AbstractAsyncContextManager[MemoryManager]:
+    return opened_to_write(target, no_cache=choices.no_cache)
+
+
 async def _import(
-    target: Target, file: str, chat: ChatOptions, options: ImportOptions
+    store: AbstractAsyncContextManager[MemoryManager],
+    file: str,
+    chat: ChatOptions,
+    options: ImportOptions,
 ) -> tuple[str, Progress]:
     with ExitStack() as stack:
         stream = await anyio.to_thread.run_sync(stack.enter_context, opened_file(file))
         reading = await anyio.to_thread.run_sync(read, stream, chat)
-        async with nullcontext(LocalMemory()) if options.dry_run else opened(target) as memory:
+        async with store as memory:
             return reading.format, await import_entries(memory, reading, options)
 
 
@@ -99,11 +109,13 @@ def _name(file: str) -> str:
     return "imported" if file == STDIN else Path(file).name.split(".")[0] or "imported"
 
 
-def _checkpoint(target: Target, file: str, chat: ChatOptions) -> Checkpoint | None:
+def _checkpoint(
+    target: Target, file: str, chat: ChatOptions, *, no_cache: bool
+) -> Checkpoint | None:
     if file == STDIN:
         return None
     settings = settings_of(target)
-    where = f"{plan_of(target, settings).store} {chat}"
+    where = f"{plan_of(target, settings, no_cache=no_cache).store} {chat}"
     return checkpoint_for(Path(file), where, settings.home.expanduser() / "imports")
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import typer
 
-from ..errors import OrchestraMemoryError, Unavailable
+from ..errors import CacheUnavailable, OrchestraMemoryError, Unavailable
 
 
 class Code(IntEnum):
@@ -59,4 +59,5 @@ def _reported(error: OrchestraMemoryError | OSError) -> Code:
     if not isinstance(error, OrchestraMemoryError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     print("error:", " ".join(text.split()), file=sys.stderr)
-    return Code.UNAVAILABLE if isinstance(error, Unavailable) else Code.FAILURE
+    unanswered = isinstance(error, Unavailable | CacheUnavailable)
+    return Code.UNAVAILABLE if unanswered else Code.FAILURE

@@ -31,7 +31,7 @@ from ..transfer.sources import read
 from ..urls import LocalUrl, SqliteUrl
 from . import demo_agents as script
 from .ask import counts_in
-from .opening import plan_of, settings_of
+from .opening import plan_of, refuse_silence, settings_of
 from .output import console, emit, fields_of, item_table, new_table, print_table
 from .verb import Target
 
@@ -64,8 +64,10 @@ class Tally:
         return f"{self.stored} records stored, {self.there} were there already"
 
 
-def run(target: Target) -> None:
+def run(target: Target, *, no_cache: bool) -> None:
+    served = settings_of(target)
     target, plan = _demo_target(target)
+    refuse_silence(plan, served, no_cache=no_cache)
     stage = Stage(quiet=target.as_json)
     tally, found = anyio.run(_play, target, plan, stage)
     if target.as_json:
@@ -81,7 +83,7 @@ def _demo_target(target: Target) -> tuple[Target, Plan]:
     if target.url is None:
         home = settings_of(target).home.expanduser()
         target = replace(target, url=str(SqliteUrl(str(home / DATABASE_FILE))))
-    plan = plan_of(target, _settings(target))
+    plan = plan_of(target, _settings(target), no_cache=True)
     if isinstance(plan.store, LocalUrl):
         raise ConfigurationError(
             "the demo closes its memory and opens it again, and local: keeps nothing; drop --url"

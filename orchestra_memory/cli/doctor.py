@@ -129,7 +129,9 @@ def _health(found: Health) -> Iterator[Finding]:
     if found.status is Status.OK:
         yield ok(found.component, detail)
     elif found.status is Status.DEGRADED:
-        yield warn(found.component, detail, "see its parts below")
+        cache = found.component == "cache"
+        look = "orchestra-memory cache status" if cache else "see its parts below"
+        yield warn(found.component, detail, look)
     else:
         yield fail(found.component, detail, "start it, or correct its address")
     for part in found.parts:

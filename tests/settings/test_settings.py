@@ -53,6 +53,8 @@ GIVEN = {
     "ORCHESTRA_RAMP": ("true", True),
     "ORCHESTRA_TIMEOUT": ("0.5", 0.5),
     "ORCHESTRA_CACHE": ("none", SecretStr("none")),
+    "ORCHESTRA_CACHE_MODE": ("Strict", "strict"),
+    "ORCHESTRA_CACHE_TIMEOUT": ("0.1", 0.1),
     "ORCHESTRA_FALLBACK": ("Journal", Fallback.JOURNAL),
     "ORCHESTRA_JOURNAL_DIR": ("j", Path("j")),
     "ORCHESTRA_MIN_DURABILITY": ("COMMITTED", Durability.COMMITTED),

@@ -135,6 +135,8 @@ def test_a_firestore_url_with_a_database_needs_a_project() -> None:
         "rediss://user:hunter2@cache.example:6380/0",
         "redis://:hunter2@[::1]:6379",
         "unix:///run/redis.sock?db=1",
+        "redis+sentinel://:hunter2@a:26379,b:26379/service",
+        "redis+cluster://user:hunter2@a:1,b",
     ],
 )
 def test_a_cache_url_keeps_its_password_and_does_not_show_it(text: str) -> None:
@@ -164,6 +166,9 @@ def test_none_means_no_cache(text: str) -> None:
         ("redis://u:hunter2@x@host:6379", "percent-encode"),
         ("redis://host/hunter2@host:6379", "percent-encode"),
         ("redis://:hunter2#x@host", "'#'"),
+        ("redis+sentinel://:hunter2@a:1,b:hunter2/service", "percent-encode"),
+        ("redis+cluster://:hunt/er2@a:1,b:2", "redis://"),
+        ("redis+cluster://", "where the Redis is"),
     ],
 )
 def test_a_url_that_names_no_cache_is_refused_without_showing_it(text: str, why: str) -> None:

@@ -92,6 +92,10 @@ class DeadlineExceeded(Unavailable, TimeoutError):
     """The store did not answer within the deadline of the call."""
 
 
+class BreakerOpen(Unavailable):
+    """Nothing was asked, as it failed too often of late; it is tried again before long."""
+
+
 class CacheUnavailable(StorageError):
     """The cache did not answer and the caller asked never to go without it."""
 

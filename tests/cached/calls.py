@@ -1,8 +1,8 @@
 """What processes ask of a cache, and whether an answer is one that they may get."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from hypothesis import strategies as st
 
@@ -54,9 +54,25 @@ class Judge:
 
     history: History
     needed: Mapping[str, int]
+    listed: Mapping[str, int]
+    """The same for whether a record is in a list at all."""
+
+    @classmethod
+    def now(cls, history: History, own: Collection[Version]) -> Self:
+        """For a call that begins now, in a process to which these were acknowledged."""
+        needed = {
+            key: max(v.revision for v in history.of(key) if v.counts_for(own)) for key in KEYS
+        }
+        listed = {
+            key: max(v.revision for v in history.of(key) if v.is_listed_for(own)) for key in KEYS
+        }
+        return cls(history, needed, listed)
 
     def allowed(self, key: str) -> list[Version]:
-        return list(self.history.since(key, self.needed[key]))
+        return [v for v in self.history.of(key) if v.revision >= self.needed[key]]
+
+    def listable(self, key: str) -> list[Version]:
+        return [v for v in self.history.of(key) if v.revision >= self.listed[key]]
 
     def version_of(self, key: str, stored: Stored[Any] | None) -> Version:
         """The version that an answer shows, if it may show it."""
@@ -71,10 +87,10 @@ class Judge:
         return fitting[0]
 
     def may_lack(self, key: str, is_shown: Callable[[Mapping[str, Any]], bool]) -> bool:
-        return any(v.state is None or not is_shown(v.state) for v in self.allowed(key))
+        return any(v.state is None or not is_shown(v.state) for v in self.listable(key))
 
     def may_have(self, key: str, is_shown: Callable[[Mapping[str, Any]], bool]) -> bool:
-        return any(v.state is not None and is_shown(v.state) for v in self.allowed(key))
+        return any(v.state is not None and is_shown(v.state) for v in self.listable(key))
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,7 @@ class Find:
 
         for key in KEYS:
             assert key in shown or judge.may_lack(key, belongs), (
-                f"{key} is not in {self}: {judge.allowed(key)}"
+                f"{key} is not in {self}: {judge.listable(key)}"
             )
         return Seen(versions, int(answer.source is Source.CACHE))
 
@@ -153,7 +169,7 @@ class Total:
 
         least = sum(not judge.may_lack(key, is_own) for key in KEYS)
         most = sum(judge.may_have(key, is_own) for key in KEYS)
-        told = {key: judge.allowed(key) for key in KEYS}
+        told = {key: judge.listable(key) for key in KEYS}
         assert least <= answer["count"] <= most, f"{answer['count']} of {told}"
         if all(len(allowed) == 1 for allowed in told.values()):
             states = [allowed[0].state for allowed in told.values()]

@@ -2,7 +2,7 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,6 +17,7 @@ from orchestra_memory import (
     MemoryManager,
     Options,
     Page,
+    Patch,
     Query,
     Receipt,
     Ref,
@@ -225,16 +226,28 @@ class GatedRedis:
 class Version:
     """What a record was from a commit on; ``None`` where there was none.
 
-    ``counts`` is true when no later read may return anything older.
+    ``counts`` is true when no later read may return anything older. One that is ``partial`` was
+    made by a patch, which tells lists no more than the ``base`` did on which it was made.
     """
 
     revision: int
     state: dict[str, Any] | None
     fenced: bool
+    base: "Version | None" = None
+    partial: bool = False
     counts: bool = False
 
     def __repr__(self) -> str:
         return f"<{self.revision} {self.state} {'fenced' * self.fenced}{' counts' * self.counts}>"
+
+    def counts_for(self, own: Collection["Version"]) -> bool:
+        """Whether it counts for a process to which these were acknowledged."""
+        return self.counts or self in own
+
+    def is_listed_for(self, own: Collection["Version"]) -> bool:
+        """The same in lists."""
+        based = not self.partial or self.base is None or self.base.is_listed_for(own)
+        return based and self.counts_for(own)
 
 
 class History:
@@ -246,22 +259,18 @@ class History:
         self._versions: dict[str, list[Version]] = {}
 
     def of(self, key: str) -> list[Version]:
-        return self._versions.setdefault(key, [Version(0, None, True, True)])
+        return self._versions.setdefault(key, [Version(0, None, True, counts=True)])
 
     def add(self, key: str, version: Version) -> None:
-        if self.of(key)[-1].revision < version.revision:
+        base = self.of(key)[-1]
+        if base.revision < version.revision:
+            version.base = base
+            version.partial = version.partial and base.state is not None
             self.of(key).append(version)
 
     def at(self, key: str, revision: int | None) -> Version:
         """The version that a commit made, or left as it was."""
         return next(v for v in reversed(self.of(key)) if v.revision <= (revision or 0))
-
-    def least(self, key: str) -> int:
-        """The oldest revision that a read may return which begins now."""
-        return max(version.revision for version in self.of(key) if version.counts)
-
-    def since(self, key: str, revision: int) -> Iterator[Version]:
-        return (version for version in self.of(key) if version.revision >= revision)
 
 
 class GatedMemory(MemoryManager):
@@ -292,11 +301,13 @@ class GatedMemory(MemoryManager):
             call = CALL.get()
             assert call is not None
             call.committed = True
-            for ref in {op.ref.key: op.ref for op in ops}.values():
-                (stored,) = await self._store.read([ref])
+            for op in ops:
+                (stored,) = await self._store.read([op.ref])
                 state = None if stored is None else stored.record.model_dump()
-                revision = receipt.version if stored is None else stored.revision
-                self._history.add(ref.key, Version(revision or 0, state, call.fenced))
+                revision = (receipt.version if stored is None else stored.revision) or 0
+                partial = isinstance(op, Patch)
+                version = Version(revision, state, call.fenced, partial=partial)
+                self._history.add(op.ref.key, version)
             return receipt
 
         return await self._asked("commit", committed)

@@ -10,11 +10,14 @@ from orchestra_memory import (
     ABSENT,
     CorruptRecord,
     DeadlineExceeded,
+    Delete,
     Durability,
     MemoryItem,
     Options,
     PartialWrite,
+    Patch,
     Put,
+    Ref,
     Source,
     Unavailable,
     recent,
@@ -335,3 +338,35 @@ async def test_a_herd_in_several_processes_is_at_most_a_read_in_each(opened, sto
         for number in range(300):
             herd.start_soon(processes[number % 3].get, Note, "a")
     assert 1 <= len(store.reads) <= 3
+
+
+async def test_a_herd_for_a_history_in_several_processes_is_at_most_a_query_in_each(opened, store):
+    processes = [await opened() for _ in range(3)]
+    await store.inner.put(said(1))
+    store.after_read = partial(anyio.sleep, 0.05)
+    async with anyio.create_task_group() as herd:
+        for number in range(150):
+            herd.start_soon(processes[number % 3].find, recent(user_id="u", session_id="s"))
+    assert 1 <= store.finds <= 3
+
+
+@pytest.mark.parametrize("change", [Delete, partial(Patch, set={"item_type": "changed"})])
+async def test_who_waits_for_a_list_sees_what_was_changed_before(memory, store, change):
+    await store.inner.put_many([said(1), said(2)])
+    query = recent(user_id="u", session_id="s")
+    found = []
+
+    async def read_later() -> None:
+        found.extend((await memory.find(query)).records)
+
+    store.after_read = stop = Stop()
+    async with in_background(lambda: memory.find(query)):
+        await stop.reached.wait()
+        store.after_read = None
+        await memory.write([change(Ref(MemoryItem, said(1).id))])
+        async with in_background(read_later):
+            await anyio.sleep(0.05)
+            stop.open()
+    changed = [] if change is Delete else [said(1).evolve(item_type="changed")]
+    assert found == [said(2), *changed]
+    assert store.finds == 1

@@ -4,6 +4,9 @@
 the cache told, or any reader was shown it and its writer had fenced the record until the commit. A
 write that was acknowledged without either (`cache_invalidation="pending"`) counts in its own process
 at once, and in the others as soon as its process has told Redis.
+
+A patch does not say where its record is listed: its lists are those of the record as it was before,
+so that one on an untold version is not listed elsewhere until that is told.
 """
 
 import asyncio
@@ -87,8 +90,8 @@ class Process:
 
     def __init__(self, world: World, number: int) -> None:
         self.line = Line(number)
-        self.own: dict[str, int] = {}
-        """The revisions it has had acknowledged."""
+        self.own: set[Version] = set()
+        """What it has had acknowledged."""
         self.untold: list[Version] = []
         """What it has written, and others need not see yet."""
         self._world = world
@@ -124,15 +127,12 @@ class Process:
 
     def judge(self) -> Judge:
         """What an answer may be to a call that begins now."""
-        least = self._world.history.least
-        return Judge(
-            self._world.history, {key: max(least(key), self.own.get(key, 0)) for key in KEYS}
-        )
+        return Judge.now(self._world.history, self.own)
 
     def acknowledged(self, write: Write, receipt: Receipt) -> None:
         for key, _, _ in write.steps:
             version = self._world.history.at(key, receipt.version)
-            self.own[key] = max(self.own.get(key, 0), version.revision)
+            self.own.add(version)
             if receipt.cache_invalidation == "done" or version.fenced:
                 version.counts = True
             else:

@@ -83,7 +83,7 @@ class Asker:
         """The answer. Raises ``CacheUnavailable``, and counts the kind, where there is none."""
         began, deadline = self._clock(), Deadline(self._lag, self.timeout)
         try:
-            async with deadline:
+            with deadline:
                 answer = await self._answer(ask)
         except BUGS:
             raise

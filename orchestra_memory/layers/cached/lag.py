@@ -11,26 +11,40 @@ class Deadline:
 
     It is taken up again, once, where the loop fell behind by more than half of the time: an answer
     may be there already, and whether there is one says nothing yet. ``lagged`` says that the loop
-    fell behind in the end, too.
+    fell behind in the end, too. It does what `asyncio.timeout` does, but awaits nothing by itself.
     """
 
-    __slots__ = ("_again", "_began", "_lag", "_scope", "_timeout", "_timer", "_until", "lagged")
+    __slots__ = (
+        "_again",
+        "_began",
+        "_cancelling",
+        "_is_over",
+        "_lag",
+        "_task",
+        "_timeout",
+        "_timer",
+        "_until",
+        "lagged",
+    )
 
     def __init__(self, lag: LoopLag, timeout: float) -> None:
         self.lagged = False
         self._again = True
+        self._is_over = False
         self._lag = lag
         self._timeout = timeout
-        self._scope = asyncio.timeout(None)
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
         self._began = self._lag.begin()
         loop = asyncio.get_running_loop()
         self._until = loop.time() + self._timeout
-        self._timer = loop.call_at(self._until, self._over)
-        await self._scope.__aenter__()
+        self._timer = loop.call_at(self._until, self._due)
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -38,9 +52,14 @@ class Deadline:
     ) -> None:
         self._timer.cancel()
         self._lag.end()
-        await self._scope.__aexit__(kind, error, traceback)
+        if (
+            self._is_over
+            and self._task.uncancel() <= self._cancelling
+            and kind is asyncio.CancelledError
+        ):
+            raise TimeoutError from error
 
-    def _over(self) -> None:
+    def _due(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         behind = max(now - self._until, self._lag.total - self._began)
@@ -49,9 +68,10 @@ class Deadline:
             self._again = False
             self._began = self._lag.total
             self._until = now + self._timeout
-            self._timer = loop.call_at(self._until, self._over)
+            self._timer = loop.call_at(self._until, self._due)
         else:
-            self._scope.reschedule(now)
+            self._is_over = True
+            self._task.cancel()
 
 
 class LoopLag:

@@ -11,9 +11,8 @@ import anyio
 
 from ...backends.rows import position_of
 from ...codec.cursor import encode_cursor
-from ...codec.document import decode, encode
 from ...errors import CacheUnavailable, CorruptRecord, SchemaTooNew, Unavailable
-from ...operations import Measure, Options, Page, Ref, Stored, Totals
+from ...operations import Measure, Options, Page, Ref, Totals
 from ...queries import MAX_PAGE_SIZE, Query
 from ...record import Record
 from ...resilience.deadline import Deadline
@@ -41,17 +40,21 @@ ROUNDS: Final = 2
 
 @dataclass(slots=True)
 class ListFlight:
-    """A query under way below, for the window of its scope; ``page`` stays ``None`` if it fails."""
+    """A query under way below, whose answer others wait for.
 
-    query: Query[Any]
-    page: Page[Any] | None = None
+    They are given its ``window``, ``None`` if it fails, rather than its page: what is deleted or
+    patched voids no lease of a window, so that they have to look at the records themselves.
+    """
+
+    window: Window | None = None
     landed: anyio.Event = field(default_factory=anyio.Event)
 
 
-def own_item(query: Query[R], item: Stored[R]) -> Stored[R]:
-    """The same item for one more reader, sharing nothing mutable with the first."""
-    ref = Ref(query.model, item.record.key, query.namespace)
-    return replace(item, record=decode(ref, encode(item.record)))
+def window_of(fill: WindowFill | None) -> Window | None:
+    """The window as it would be found when it is filled so."""
+    if fill is None:
+        return None
+    return Window(fill.version, 0, fill.complete, fill.bound, fill.members)
 
 
 def one_more(query: Query[R]) -> Query[R]:
@@ -150,10 +153,13 @@ class Lister:
                 reply = await self._link.read_window(scope, mode="refresh")
             if isinstance(reply, Leased) and mode != "peek":
                 return await self._filling(query, scope, reply.token, remaining(options, deadline))
-            if turn or not isinstance(reply, Waiting):
+            if not isinstance(reply, Waiting) or mode == "peek":
                 return None
+            left = remaining(options, deadline)
+            if turn and (scope, reply.lease) not in self._flights:
+                return await self._shared(query, scope, reply.lease, left)
             with until(deadline, "find"):
-                page = await self._waited(query, scope, reply.lease)
+                page = await self._waited(query, scope, reply.lease, left)
             if page is not None:
                 return page
         return None
@@ -197,16 +203,24 @@ class Lister:
     ) -> Page[R]:
         """The page from below, of which the window is filled."""
         fill: WindowFill | None = None
-        with self._flight(query, scope, token) as flight:
+        asked = one_more(query)
+        with self._flight(scope, token) as flight:
             try:
-                asked = one_more(query)
                 found = await self._below.find(asked, replace(options, cache="use"))
-                page = flight.page = cut_to(query, found)
-                flight.landed.set()
                 fill = await self._fill_of(asked, scope, token, found)
+                flight.window = window_of(fill)
+                flight.landed.set()
             finally:
                 await self._fill(scope, token, fill)
-        return page
+        return cut_to(query, found)
+
+    async def _shared(self, query: Query[R], scope: Scope, lease: str, options: Options) -> Page[R]:
+        """The page from below, for all of this process who wait for another's lease, too."""
+        asked = one_more(query)
+        with self._flight(scope, lease) as flight:
+            found = await self._below.find(asked, replace(options, cache="use"))
+            flight.window = window_of(await self._fill_of(asked, scope, lease, found))
+        return cut_to(query, found)
 
     async def _fill_of(
         self, query: Query[R], scope: Scope, token: str, page: Page[R]
@@ -242,25 +256,28 @@ class Lister:
                 return
 
     @contextmanager
-    def _flight(self, query: Query[Any], scope: Scope, token: str) -> Iterator[ListFlight]:
-        flight = self._flights[scope, token] = ListFlight(query)
+    def _flight(self, scope: Scope, lease: str) -> Iterator[ListFlight]:
+        flight = ListFlight()
+        # Another may be under way for it: who holds a lease can learn so after who waits for it.
+        is_joinable = self._flights.setdefault((scope, lease), flight) is flight
         try:
             yield flight
         finally:
             flight.landed.set()
-            del self._flights[scope, token]
+            if is_joinable:
+                del self._flights[scope, lease]
 
-    async def _waited(self, query: Query[R], scope: Scope, lease: str) -> Page[R] | None:
-        """What another reader of this process found by the same query; for others, a moment."""
+    async def _waited(
+        self, query: Query[R], scope: Scope, lease: str, options: Options
+    ) -> Page[R] | None:
+        """What another reader of this process lets tell; for others, a moment is waited."""
         flight = self._flights.get((scope, lease))
         if flight is None:
             await anyio.sleep(POLL)
             return None
         await flight.landed.wait()
-        if flight.page is None or flight.query != query:
-            return None
-        items = await mapped(lambda item: own_item(query, item), flight.page.items)
-        return replace(flight.page, items=tuple(items))
+        window = flight.window
+        return None if window is None else await self._answered(query, scope, window, options)
 
 
 def _unknown(operation: str) -> Unavailable:

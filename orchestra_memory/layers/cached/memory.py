@@ -16,8 +16,8 @@ from ...protocol import MemoryManager
 from ...queries import Query
 from ...record import Record
 from .below import Below
-from .keys import Keyspace
 from .counters import LinkStatus
+from .keys import Keyspace
 from .link import Link
 from .listing import Lister
 from .policy import CachePolicy, Policies
@@ -31,8 +31,9 @@ R = TypeVar("R", bound=Record)
 
 Mode: TypeAlias = Literal["available", "strict"]
 
-WARM_UP: Final = 0.2
-"""Seconds for which entering waits for Redis, so that the first call may find it."""
+WARM_UP: Final = 1.0
+"""Seconds for which entering waits at most for the first attempt to connect to end, so that the
+first call finds Redis if it is there. Where it refuses that is known at once."""
 
 
 class CachedMemory(MemoryManager):

@@ -247,22 +247,21 @@ class Reader:
 
     async def _wait(self, call: Call[T], form: Form[T]) -> None:
         """Wait for the flights of this process and take their answers; for others, a moment."""
+        # All are looked up before any is waited for: they may end meanwhile.
+        flights: dict[int, Flight] = {}
         elsewhere: set[str] = set()
-        joined: set[int] = set()
         for place, miss in call.open().items():
-            if not isinstance(miss, Waiting):
-                continue
-            ref = call.refs[place]
-            flight = self._flights.get((ref, miss.lease))
-            if flight is None:
-                elsewhere.add(miss.lease)
-                continue
+            if flight := self._flights.get((call.refs[place], lease_of(miss))):
+                flights[place] = flight
+            else:
+                elsewhere.add(lease_of(miss))
+        for place, flight in flights.items():
             await flight.landed.wait()
             if flight.answers is not None:
+                ref = call.refs[place]
                 stored = own_copy(ref, flight.answers[ref])
                 call.answers[place] = None if stored is None else form.made(ref, stored)
-                joined.add(id(flight))
-        call.moments += len(joined)
+        call.moments += len({id(flight) for flight in flights.values() if flight.answers})
         if elsewhere:
             call.polled |= elsewhere
             await anyio.sleep(POLL)

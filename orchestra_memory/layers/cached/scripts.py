@@ -36,15 +36,18 @@ class Script:
     sha: str
 
 
-def script(name: str, *parts: str) -> Script:
-    """The script made of these files, behind what all have in common."""
+def script(name: str, *parts: str, first: Sequence[str] = ()) -> Script:
+    """The script made of these files, behind what all have in common.
+
+    ``first`` come before all of that but the epoch.
+    """
     folder = files("orchestra_memory.layers.cached").joinpath("scripts")
-    names = ("common", *parts, name)
+    names = ("epoch", *first, "common", *parts, name)
     source = "\n".join(folder.joinpath(f"{each}.lua").read_text("utf-8") for each in names)
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-READ: Final = script("read", "reading")
+READ: Final = script("read", "reading", first=("known",))
 READ_WINDOW: Final = script("read_window", "reading")
 FILL: Final = script("fill", "filling")
 FILL_WINDOW: Final = script("fill_window", "filling")

@@ -1,23 +1,4 @@
--- Begins every script. KEYS[1] holds the namespace's epoch, KEYS[2..] are entries of that epoch.
--- ARGV[1] is the epoch that the caller knows, ARGV[2] the one to set where there is none: a text
--- that is never used for two calls. Up to an `@` it names the run of the Redis server, if it has
--- one: an epoch of another run came back from a snapshot or from a replica, and with it entries
--- that missed the last writes.
-
-local EPOCH_LIFE = 2592000000 -- 30 days
-
-local function run_of(epoch)
-  return string.match(epoch, '^(.-)@') or ''
-end
-
-local epoch = redis.pcall('GET', KEYS[1])
-if epoch ~= ARGV[1] then
-  if type(epoch) ~= 'string' or run_of(epoch) ~= run_of(ARGV[2]) then
-    redis.call('SET', KEYS[1], ARGV[2], 'PX', EPOCH_LIFE)
-    epoch = ARGV[2]
-  end
-  return {'E', epoch}
-end
+-- What the scripts have in common, once the epoch is right.
 
 local now_read
 local function now()
@@ -32,6 +13,9 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+-- Cutting these off the names of all members would take longer than all else.
+local COLON, INTENT, MEMBER = string.byte(':im', 1, 3)
+
 -- An entry as a table: its fields of one letter as they are, `i:` as `intents` (expiry by token),
 -- `m:` as `members` (names of fields and texts by turns). A key of another type is removed.
 local function load(key)
@@ -41,18 +25,21 @@ local function load(key)
     redis.call('DEL', key)
     return entry
   end
-  local members = entry.members
+  local members, last, first_two = entry.members, 0, string.byte
   for i = 1, #raw, 2 do
     local field, value = raw[i], raw[i + 1]
     if #field <= 2 then
       entry[field] = value
-    elseif string.sub(field, 1, 2) == 'm:' then
-      members[#members + 1] = field
-      members[#members + 1] = value
-    elseif string.sub(field, 1, 2) == 'i:' then
-      local expiry = tonumber(value) or 0
-      entry.intents[string.sub(field, 3)] = expiry
-      if expiry > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
+    else
+      local kind, colon = first_two(field, 1, 2)
+      if colon == COLON and kind == MEMBER then
+        members[last + 1], members[last + 2] = field, value
+        last = last + 2
+      elseif colon == COLON and kind == INTENT then
+        local expiry = tonumber(value) or 0
+        entry.intents[string.sub(field, 3)] = expiry
+        if expiry > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
+      end
     end
   end
   entry.floor = tonumber(entry.v) or 0

@@ -4,9 +4,9 @@ Each record's versions are numbered by the store. A version *counts* from a mome
 begins later may see an older one. That moment is
 
 - for a write that was acknowledged with the cache told: when it was;
-- for one that was acknowledged although the cache could not be told: the same if the record had been
-  fenced until the commit; else when its process has told the cache, or, if it never does, when
-  all entries from before have ended; in its own process at once;
+- for one that was acknowledged although the cache could not be told: the same if the record had
+  been fenced until the commit; else when its process has told the cache, or, if it never does,
+  when all entries from before have ended; in its own process at once;
 - for any fenced write: when some reader was shown it.
 
 In ``strict`` mode every write is fenced, unless Redis lost its data before the commit.
@@ -34,8 +34,9 @@ SECOND: Final = 1_000_000_000
 class Write:
     """One call that wrote ``keys``; ``deletes`` are those it deleted.
 
-    ``made`` are the revisions it made of each, as far as they are known: several where it was tried
-    again. ``end`` is ``None`` if it was not acknowledged, ``told_at`` when the cache was told later.
+    ``made`` are the revisions it made of each, as far as they are known: several where it was
+    tried again. ``end`` is ``None`` if it was not acknowledged; ``told_at`` is when the cache was
+    told later.
     """
 
     process: str
@@ -125,25 +126,6 @@ class History:
 
     def _add(self, process: str, event: dict[str, Any], writes: dict[str, Write]) -> None:
         match event["do"]:
-            case "write":
-                keys, deletes = frozenset(event["keys"]), frozenset(event["deletes"])
-                write = Write(process, keys, deletes, event["at"])
-                writes[event["id"]] = write
-                self.writes.append(write)
-            case "commit":
-                write = writes[event["id"]]
-                write.committed = event["at"]
-                for key, revision in event["made"].items():
-                    write.made[key].append(revision)
-            case "written":
-                write = writes[event["id"]]
-                write.end, write.told = event["at"], event["told"]
-                write.acknowledged = event["made"]
-            case "refused":
-                writes[event["id"]].refused = True
-            case "told":
-                for id_ in event["ids"]:
-                    writes[id_].told_at = event["at"]
             case "read":
                 begin, end, seen = event["begin"], event["end"], event["seen"]
                 self.reads.append(Read(process, begin, end, seen))
@@ -155,6 +137,29 @@ class History:
                 self.asked += event["asked"]
             case "longest":
                 self.longest_read = max(self.longest_read, event["seconds"])
+            case "write":
+                keys, deletes = frozenset(event["keys"]), frozenset(event["deletes"])
+                write = writes[event["id"]] = Write(process, keys, deletes, event["at"])
+                self.writes.append(write)
+            case "told":
+                for id_ in event["ids"]:
+                    writes[id_].told_at = event["at"]
+            case _:
+                _go_on(writes[event["id"]], event)
+
+
+def _go_on(write: Write, event: dict[str, Any]) -> None:
+    """What became of a write."""
+    match event["do"]:
+        case "commit":
+            write.committed = event["at"]
+            for key, revision in event["made"].items():
+                write.made[key].append(revision)
+        case "written":
+            write.end, write.told = event["at"], event["told"]
+            write.acknowledged = event["made"]
+        case "refused":
+            write.refused = True
 
 
 def read_history(logs: Iterable[Path], losses: Sequence[tuple[int, int]]) -> History:

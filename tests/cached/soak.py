@@ -1,4 +1,4 @@
-"""`python -m tests.cached.soak`: processes under load, a real Redis, and everything that goes wrong.
+"""`python -m tests.cached.soak`: processes under load, a real Redis, and all that goes wrong.
 
 Three processes share a store and a Redis, each through a proxy of its own. What they did and saw is
 checked in the order of the store's versions: in ``strict`` mode nothing older than acknowledged may
@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -164,9 +164,11 @@ class Worker:
             if code != 0 and process is self._process:
                 raise RuntimeError(f"process {self._number} failed")
 
-    def close(self) -> None:
-        if self.pid is not None:
-            kill(self.pid)
+    async def close(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
 
     def _next_job(self) -> Job:
         name = f"p{self._number}-{self._lives}"
@@ -287,7 +289,7 @@ async def workers_of(
         for number in range(PROCESSES):
             proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", server.port))
             workers.append(Worker(number, proxy, home, job))
-            stack.callback(workers[-1].close)
+            stack.push_async_callback(workers[-1].close)
         async with asyncio.TaskGroup() as tasks:
             for worker in workers:
                 tasks.create_task(worker.start())

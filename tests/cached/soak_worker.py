@@ -70,7 +70,7 @@ OWNED = {
 OWNER_OF = {key: owner for owner, keys in OWNED.items() for key in keys}
 KEYS = tuple(OWNER_OF)
 HOT = KEYS[:6]
-"""Half of what is done is done to these: for others to get in the way, while the rest stays cached."""
+"""Half of what is done is done to these, so that all get in each other's way."""
 
 
 DEADLINE = 1.0

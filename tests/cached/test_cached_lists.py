@@ -17,6 +17,7 @@ from orchestra_memory import (
     Ref,
     Source,
     Sum,
+    Unavailable,
     UserSession,
     UtcDatetime,
     recent,
@@ -144,6 +145,53 @@ async def test_a_patch_takes_the_scope_from_one_counted_read(memory, store):
     assert receipt.billed.reads == 1
     found = (await memory.find(query)).records
     assert [item.id for item in found] == [said(0).id, said(2).id, said(1).id]
+
+
+async def test_a_patch_of_what_the_cache_knows_reads_nothing(memory, store):
+    query = recent(user_id="u", session_id="s")
+    for number in range(3):
+        await memory.put(said(number))
+    await memory.find(query)
+    await memory.get(MemoryItem, said(0).id)
+    ref = Ref(MemoryItem, said(0).id)
+    store.reads.clear()
+    receipt = await memory.write([Patch(ref, set={"timestamp": said(9).timestamp})])
+    assert (store.reads, receipt.billed.reads) == ([], 0)
+    assert (await memory.find(query)).records[0].id == said(0).id
+
+
+async def test_a_patch_moves_its_record_in_the_list_that_another_writer_has_just_put_it_in(
+    memory, opened, store
+):
+    other = await opened()
+    await store.inner.put_many(said(number, "t") for number in range(4))
+    await memory.put(said(8))
+    there = recent(user_id="u", session_id="t", page_size=2, limit=2)
+
+    async def put_it_there() -> None:
+        store.before_write = None
+        await other.put(said(8, "t").evolve(timestamp=said(0).timestamp))
+        assert [item.id for item in (await other.find(there)).records] == ["m003", "m002"]
+
+    store.before_write = put_it_there
+    await memory.write([Patch(Ref(MemoryItem, "m008"), set={"timestamp": said(9).timestamp})])
+    assert [item.id for item in (await other.find(there)).records] == ["m008", "m003"]
+
+
+async def test_where_the_list_of_a_patched_record_cannot_be_told_none_is_used(memory, store):
+    await store.inner.put_many(said(number) for number in range(3))
+    query = recent(user_id="u", session_id="s", page_size=2, limit=2)
+    await memory.find(query)
+
+    async def fail() -> None:
+        raise Unavailable("gone")
+
+    store.before_read = fail
+    patch = Patch(Ref(MemoryItem, "m000"), set={"timestamp": said(9).timestamp})
+    receipt = await memory.write([patch])
+    assert receipt.cache_invalidation == "pending"
+    store.before_read = None
+    assert [item.id for item in (await memory.find(query)).records] == ["m000", "m002"]
 
 
 async def test_an_expired_record_that_is_revived_is_listed_again(memory, store):

@@ -2,8 +2,8 @@
 
 `Judge` knows what each record has been. A version counts from when its write was acknowledged with
 the cache told, or any reader was shown it and its writer had fenced the record until the commit. A
-write that was acknowledged without either (`cache_invalidation="pending"`) counts in its own process
-at once, and in the others as soon as its process has told Redis.
+write that was acknowledged without either (`cache_invalidation="pending"`) counts in its own
+process at once, and in the others as soon as its process has told Redis.
 
 A patch does not say where its record is listed: its lists are those of the record as it was before,
 so that one on an untold version is not listed elsewhere until that is told.

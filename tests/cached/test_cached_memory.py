@@ -31,7 +31,7 @@ from orchestra_memory import (
 from orchestra_memory.testing.contract.models import Note
 from orchestra_memory.values import utc_now
 
-from .beneath import NOW, A, said
+from .beneath import NOW, A, Stop, Store, in_background, said
 
 pytestmark = pytest.mark.anyio
 
@@ -229,6 +229,20 @@ async def test_what_is_older_than_max_age_is_read_anew(memory, store):
     assert store.reads == [["a"]]
     await memory.get(Note, "a", options=Options(max_age=0))
     assert store.reads == [["a"], ["a"]]
+
+
+async def test_max_age_holds_while_another_process_reads_anew(opened, store):
+    memory = await opened()
+    await memory.put(Note(id="a"))
+    await anyio.sleep(0.05)
+    slow, stop = Store(store.inner), Stop()
+    slow.before_read = stop
+    refreshing = await opened(slow)
+    async with in_background(lambda: refreshing.read([A], options=Options(cache="refresh"))):
+        await stop.reached.wait()
+        (stored,) = await memory.read([A], options=Options(max_age=0.04))
+        assert stored.source is Source.PRIMARY
+        stop.open()
 
 
 async def test_scans_ask_the_store(memory, store):

@@ -158,3 +158,24 @@ async def test_few_ask_the_store_at_once_while_redis_is_away(opened, redis, stor
             herd.start_soon(memory.get, Note, f"n{number}")
     assert most <= 64
     assert len(store.reads) > 500
+
+
+async def test_what_redis_was_not_told_it_is_told_when_the_cache_is_left(redis, store):
+    name = uuid4().hex
+    async with CachedMemory(store, redis, store=name) as other:
+        await other.put(Note(id="a", rank=1))
+        async with CachedMemory(store, redis, store=name) as memory:
+            redis.away = True
+            receipt = await memory.put(Note(id="a", rank=2))
+            assert receipt.cache_invalidation == "pending"
+            redis.away = False
+        assert (await other.get(Note, "a")).rank == 2
+
+
+async def test_a_cache_is_left_though_redis_is_gone_and_says_what_it_was_not_told(
+    redis, store, caplog
+):
+    async with CachedMemory(store, redis, store=uuid4().hex) as memory:
+        redis.away = True
+        await memory.put(Note(id="a", rank=2))
+    assert "2 invalidations were not told" in caplog.text

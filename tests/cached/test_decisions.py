@@ -43,9 +43,9 @@ from orchestra_memory.layers.cached.link import LinkStatus
 from orchestra_memory.layers.cached.listing import cut_to, one_more, window_mode
 from orchestra_memory.layers.cached.memory import health_of
 from orchestra_memory.layers.cached.outcome import (
+    Moves,
     Outcome,
     Work,
-    by_key,
     fence_seconds,
     floors_of,
     moved_by,
@@ -56,7 +56,7 @@ from orchestra_memory.layers.cached.outcome import (
 )
 from orchestra_memory.layers.cached.policy import Policies
 from orchestra_memory.layers.cached.scopes import Scope, scope_of
-from orchestra_memory.layers.cached.scripts import Absent, Busy, Found, Intended, Waiting
+from orchestra_memory.layers.cached.scripts import Absent, Busy, Found, Intended, Published, Waiting
 from orchestra_memory.layers.cached.steps import (
     AbsentStep,
     DropStep,
@@ -74,6 +74,10 @@ POLICIES = Policies(60.0)
 USER = Scope(MemoryItem, ("user_id",), ("u",))
 SESSION = Scope(MemoryItem, ("user_id", "session_id"), ("u", "s"))
 COMPLETE = Intended(sequence=7, ready=True, complete=True, bound=b"", count=3)
+
+
+def fenced(*, version: int, ready: bool = True) -> Intended:
+    return Intended(1, ready, complete=False, bound=b"", count=0, version=version)
 
 
 def entry(note: Note, revision: int = 5, filled_at: int = 1_000_000) -> Found:
@@ -278,12 +282,31 @@ class TestTouched:
         ]
         assert scopes_by_key(Ref(MemoryItem, "m")) is None
 
-    def test_an_expired_record_can_be_asked_for(self):
-        query = by_key(Ref(MemoryItem, "m", "ours"))
-        assert query == Query(
-            MemoryItem, where={"id": "m"}, limit=1, namespace="ours", include_expired=True
-        )
-        assert by_key(Ref(UserSession, "u_s")) is None
+    @pytest.mark.parametrize(
+        ("before", "after", "sure"),
+        [
+            (fenced(version=5), Published(kept=False, sequence=1), True),
+            (fenced(version=6), Published(kept=False, sequence=1), False),
+            (fenced(version=5, ready=False), Published(kept=False, sequence=1), False),
+            (fenced(version=5), Published(kept=False, sequence=2), False),
+            (fenced(version=5), Published(kept=False, sequence=-1), False),
+        ],
+        ids=["alone", "another version", "others write", "others wrote", "no fence"],
+    )
+    def test_the_cache_tells_scopes_for_sure_only_where_nobody_else_wrote(
+        self, before, after, sure
+    ):
+        ref = Ref(MemoryItem, "m")
+        moves = Moves({ref: None}, {ref: [USER]}, {ref: 5})
+        assert moves.unsure([ref, USER], [before], [after]) == ([] if sure else [ref])
+        assert moves.unsure([ref, USER], None, None) == [ref]
+
+    def test_ids_tell_scopes_for_sure(self):
+        ref = Ref(UserSession, UserSession(user_id="u", session_id="s").key)
+        moves = Moves({ref: None})
+        moves.take_scopes_of_keys()
+        assert moves.unknown() == []
+        assert moves.unsure([ref], None, None) == []
 
     def test_scopes_are_told_as_they_are_stored(self):
         for record in (said(1), said(1).evolve(user_id="é"), said(1).evolve(session_id=None)):

@@ -24,7 +24,7 @@ def wrote(
     told_at: float | None = None,
     delete: bool = False,
 ) -> list[dict[str, object]]:
-    """The lines of one write; it was not acknowledged without `end`, not seen without `revision`."""
+    """The lines of one write: not acknowledged without `end`, of unknown end without `revision`."""
     name = f"{name}{revision}{begin}"
     lines: list[dict[str, object]] = [
         {"do": "write", "id": name, "at": at(begin), "keys": [key], "deletes": [key] * delete}

@@ -72,6 +72,19 @@ class Healer:
         """Let nothing be read before these are published."""
         for target, floor in floors:
             self.pending.add(target, floor)
+        self._catch_up_soon()
+
+    def forget(self, namespaces: Iterable[str | None]) -> None:
+        """Let nothing be read before these have new epochs."""
+        for namespace in namespaces:
+            self.pending.add_all(namespace)
+        self._catch_up_soon()
+
+    async def tell_the_rest(self) -> None:
+        """Tell Redis of what is pending, whatever the breaker says; raises ``CacheUnavailable``."""
+        await self._catch_up()
+
+    def _catch_up_soon(self) -> None:
         if self.pending and self._breaker.catch_up():
             self._left("a write could not be told")
         self._wake.set()

@@ -163,6 +163,17 @@ class Link:
         """
         self._healer.remember(floors)
 
+    def forget(self, namespaces: Iterable[str | None]) -> None:
+        """Nothing that is kept of these namespaces is used again, as it may be wrong."""
+        self._healer.forget(namespaces)
+
+    async def tell_the_rest(self) -> None:
+        """Tell Redis of what is pending, once `heal` is cancelled: nobody else knows of it."""
+        try:
+            await self._healer.tell_the_rest()
+        finally:
+            self._asker.stop()
+
     async def heal(self) -> None:
         """Connect, probe, and publish what is pending, for as long as the layer lives."""
         try:

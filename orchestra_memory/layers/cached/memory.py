@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, TypeVar
 
 import anyio
 
-from ...errors import ConfigurationError
+from ...errors import CacheUnavailable, ConfigurationError
 from ...health import Health, Status
 from ...operations import DEFAULT, Measure, Op, Options, Page, Receipt, Ref, Snapshot, Totals
 from ...protocol import MemoryManager
@@ -34,6 +36,12 @@ Mode: TypeAlias = Literal["available", "strict"]
 WARM_UP: Final = 1.0
 """Seconds for which entering waits at most for the first attempt to connect to end, so that the
 first call finds Redis if it is there. Where it refuses that is known at once."""
+
+
+LAST_TRY: Final = 1.0
+"""Seconds for which leaving waits while Redis has not been told of every write."""
+
+log: Final = logging.getLogger("orchestra_memory.cache")
 
 
 class CachedMemory(MemoryManager):
@@ -109,6 +117,17 @@ class CachedMemory(MemoryManager):
             healing.cancel()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([healing])
+                await self._tell_the_rest()
+
+    async def _tell_the_rest(self) -> None:
+        with suppress(CacheUnavailable), anyio.move_on_after(LAST_TRY):
+            await self._link.tell_the_rest()
+        if left := self._link.status().pending:
+            log.warning(
+                "%s invalidations were not told to Redis: what is kept of them may be old until "
+                "it expires, or until `orchestra-memory cache invalidate`",
+                f"{left:,}",
+            )
 
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
         self._check_open()

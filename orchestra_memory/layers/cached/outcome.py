@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ...backends.batches import record_of
 from ...codec.document import Document, encode
-from ...errors import InvalidQuery
 from ...operations import Delete, Op, Patch, Put, Receipt, Ref, Revision
-from ...queries import Query
-from ...record import EXPIRATION, Record, spec_of
+from ...record import Record, spec_of
 from ...values import copied
 from .entries import payload
 from .filling import change_for
 from .policy import Policies
 from .scopes import Scope, matters_to_windows, scopes_of
-from .scripts import Intended
+from .scripts import Intended, Published
 from .steps import AbsentStep, DropStep, PutStep, Step, Target, WindowStep
 
 BULK: Final = 50
@@ -88,16 +86,49 @@ def moved_by(op: Op) -> bool:
     return matters_to_windows(op if op.or_create is None else replace(op, or_create=None))
 
 
-def by_key(ref: Ref[Any]) -> Query[Any] | None:
-    """A query for a record that may have expired, ``None`` where it cannot."""
-    model = ref.model
-    if EXPIRATION not in model.model_fields:
-        return None
-    where = dict(zip(spec_of(model).key, model.key_parts(ref.key), strict=False))
-    try:
-        return Query(model, where=where, limit=1, namespace=ref.namespace, include_expired=True)
-    except InvalidQuery:
-        return None
+@dataclass(slots=True)
+class Moves:
+    """Records that patches move within their scopes: what is known of those beforehand.
+
+    ``versions`` has the revisions of the entries in the cache that told the scopes; others were
+    told by ids, and so are sure.
+    """
+
+    refs: Mapping[Ref[Any], None]
+    scopes: dict[Ref[Any], Sequence[Scope]] = field(default_factory=dict[Ref[Any], Sequence[Scope]])
+    versions: dict[Ref[Any], Revision] = field(default_factory=dict[Ref[Any], Revision])
+
+    def take_scopes_of_keys(self) -> None:
+        """Know the scopes that ids tell."""
+        for ref in self.refs:
+            scopes = scopes_by_key(ref)
+            if scopes is not None:
+                self.scopes[ref] = scopes
+
+    def unknown(self) -> list[Ref[Any]]:
+        """The records whose scopes nothing told yet."""
+        return [ref for ref in self.refs if ref not in self.scopes]
+
+    def unsure(
+        self,
+        targets: Sequence[Target],
+        intended: Sequence[Intended] | None,
+        published: Sequence[Published] | None,
+    ) -> list[Ref[Any]]:
+        """The records whose scopes may be others than those that were told of the write.
+
+        They are not where the entry was current and nobody else wrote until it was published.
+        """
+        sure = {
+            target
+            for target, before, after in zip(targets, intended or (), published or (), strict=False)
+            if before.ready
+            and not isinstance(target, Scope)
+            and before.version == self.versions.get(target)
+            and after.sequence == before.sequence
+        }
+        by_id = self.scopes.keys() - self.versions.keys()
+        return [ref for ref in self.refs if ref not in sure and ref not in by_id]
 
 
 def fence_seconds(count: int, timeout: float | None) -> float:
@@ -132,6 +163,13 @@ class Outcome:
             yield self._record_step(place, floors[place])
         for scope, places in self.work.scopes.items():
             yield self._window_step(scope, places, max(floors[place] for place in places))
+
+    def drops(self, records: Iterable[tuple[Ref[Any], Record]]) -> Iterator[Step]:
+        """One for each scope of these, beyond those of the write."""
+        floor = max(floors_of(self.receipt, len(self.work.ops)))
+        scopes = [scope for ref, record in records for scope in scopes_of(ref, told_scopes(record))]
+        for scope in dict.fromkeys(scopes):
+            yield DropStep(scope, floor)
 
     def _record_step(self, place: int, floor: Revision) -> Step:
         op = self.work.ops[place]

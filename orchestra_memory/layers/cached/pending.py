@@ -43,6 +43,13 @@ class Pending:
         else:
             self._overflow(namespace)
 
+    def add_all(self, namespace: str | None) -> None:
+        """Remember that no entry of the namespace is to be used again."""
+        if namespace in self._overflowed:
+            self._overflowed[namespace] += 1
+        else:
+            self._overflow(namespace)
+
     def overflowed(self) -> list[tuple[str | None, int]]:
         """The namespaces of which no entry may be used again, and how much was added to each."""
         return list(self._overflowed.items())
@@ -72,4 +79,4 @@ class Pending:
 
     def _overflow(self, namespace: str | None) -> None:
         self._overflowed[namespace] = 0
-        self._count -= len(self._steps.pop(namespace))
+        self._count -= len(self._steps.pop(namespace, ()))

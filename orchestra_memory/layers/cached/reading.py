@@ -135,7 +135,7 @@ class Reader:
             with until(deadline, "read"):
                 await self._wait(call, form)
             if has_misses(call.answers):
-                await self._ask_again(call, list(call.open()), "use", form)
+                await self._ask_again(call, list(call.open()), "use", form, options.max_age)
             if not has_misses(call.answers):
                 break
         return call
@@ -169,11 +169,16 @@ class Reader:
             await self._ask_again(call, places, "refresh", form)
 
     async def _ask_again(
-        self, call: Call[T], places: Sequence[int], mode: ReadMode, form: Form[T]
+        self,
+        call: Call[T],
+        places: Sequence[int],
+        mode: ReadMode,
+        form: Form[T],
+        max_age: float | None = None,
     ) -> None:
         refs = [call.refs[place] for place in places]
         try:
-            again: Sequence[RecordReply] = await self._link.read(refs, mode=mode)
+            again: Sequence[RecordReply] = await self._link.read(refs, mode=mode, max_age=max_age)
         except CacheUnavailable:
             again = [BUSY] * len(refs)
         now = self._link.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,26 +20,25 @@ from ...errors import (
     InvalidRecord,
     PermissionDenied,
     SchemaTooNew,
+    StorageError,
     Unauthenticated,
 )
-from ...operations import FREE, Billed, Durability, Op, Options, Receipt, Ref, Stored
+from ...operations import FREE, Billed, Durability, Op, Options, Receipt, Ref
 from ...resilience.deadline import Deadline
 from ...slices import mapped, sliced
 from .below import Below, remaining
 from .entries import row_in
 from .outcome import (
+    Moves,
     Outcome,
     Work,
-    by_key,
     fence_seconds,
     moved_by,
     put_documents,
-    scopes_by_key,
     steps_if_refused,
-    told_scopes,
 )
-from .scopes import Scope, scopes_of
-from .scripts import Found, Intended
+from .scopes import scopes_of
+from .scripts import Found, Intended, Published
 from .steps import Step, Target
 
 if TYPE_CHECKING:
@@ -75,70 +75,67 @@ class Writer:
         if not ops:
             return await self._inner.write(ops, options=options)
         deadline = Deadline.after(options.timeout)
-        moved, billed = await self._moved(ops, options)
-        work = Work(ops, moved, is_one_commit=options.atomic is not False)
+        moves = await self._moves(ops)
+        work = Work(ops, moves.scopes, is_one_commit=options.atomic is not False)
         async for place in sliced(range(len(ops))):
             work.touch(place)
         targets, token = work.targets(), self._link.token()
         intended = await self._fenced(targets, token, len(ops), options)
         left = remaining(options, deadline)
         receipt, documents = await self._committed(work, targets, token, intended, left)
-        if receipt.durability is Durability.COMMITTED:
-            by_scope = dict(zip(work.scopes, (intended or [])[len(work.last) :], strict=False))
-            outcome = Outcome(work, receipt, documents, by_scope, self._policies)
-            told = await self._told(outcome.steps(), token)
-            receipt = replace(receipt, cache_invalidation="done" if told else "pending")
-        return replace(receipt, billed=receipt.billed + billed) if billed != FREE else receipt
-
-    async def _moved(
-        self, ops: Sequence[Op], options: Options
-    ) -> tuple[dict[Ref[Any], list[Scope]], Billed]:
-        """The scopes of records that patches move: from their ids, the cache, or below."""
-        refs = dict.fromkeys([op.ref async for op in sliced(ops) if moved_by(op)])
-        moved = {ref: scopes for ref in refs if (scopes := scopes_by_key(ref)) is not None}
-        if left := [ref for ref in refs if ref not in moved]:
-            moved |= await self._cached_scopes(left)
-            left = [ref for ref in left if ref not in moved]
-        if not left:
-            return moved, FREE
-        options = replace(options, cache="bypass")
-        try:
-            snapshot = await self._below.read(left, options)
-        except (CorruptRecord, SchemaTooNew):
-            # What is no record is in no window either.
-            return moved, FREE
-        billed = snapshot.billed
-        for ref, living in zip(left, snapshot.items, strict=True):
-            stored, spent = (living, FREE) if living else await self._expired(ref, options)
-            billed += spent
-            if stored is not None:
-                moved[ref] = scopes_of(ref, told_scopes(stored.record))
-        return moved, billed
-
-    async def _expired(self, ref: Ref[Any], options: Options) -> tuple[Stored[Any] | None, Billed]:
-        """The record if it is stored all the same: a patch may give it more time."""
-        query = by_key(ref)
-        if query is None:
-            return None, FREE
-        try:
-            page = await self._below.find(query, options)
-        except (CorruptRecord, SchemaTooNew):
-            return None, FREE
-        return next(iter(page.items), None), page.billed
-
-    async def _cached_scopes(self, refs: Sequence[Ref[Any]]) -> dict[Ref[Any], list[Scope]]:
-        try:
-            replies = await self._link.read(refs, mode="peek")
-        except CacheUnavailable:
-            return {}
-        rows = (
-            (ref, row_in(ref, reply.payload))
-            for ref, reply in zip(refs, replies, strict=True)
-            if isinstance(reply, Found)
+        if receipt.durability is not Durability.COMMITTED:
+            return receipt
+        by_scope = dict(zip(work.scopes, (intended or [])[len(work.last) :], strict=False))
+        outcome = Outcome(work, receipt, documents, by_scope, self._policies)
+        published = await self._told(outcome.steps(), token)
+        told, billed = published is not None, FREE
+        if unsure := moves.unsure(targets, intended, published):
+            scopes_told, billed = await self._scopes_told(unsure, outcome, deadline)
+            told = told and scopes_told
+        return replace(
+            receipt,
+            cache_invalidation="done" if told else "pending",
+            billed=receipt.billed + billed,
         )
-        return {
-            ref: scopes_of(ref, row.document) async for ref, row in sliced(rows) if row is not None
-        }
+
+    async def _moves(self, ops: Sequence[Op]) -> Moves:
+        """The scopes of records that patches move, as far as their ids or the cache tell."""
+        moves = Moves(dict.fromkeys([op.ref async for op in sliced(ops) if moved_by(op)]))
+        if not moves.refs:
+            return moves
+        moves.take_scopes_of_keys()
+        left = moves.unknown()
+        try:
+            replies = await self._link.read(left, mode="peek") if left else []
+        except CacheUnavailable:
+            return moves
+        async for ref, reply in sliced(zip(left, replies, strict=True)):
+            row = row_in(ref, reply.payload) if isinstance(reply, Found) else None
+            if row is not None:
+                moves.scopes[ref] = scopes_of(ref, row.document)
+                moves.versions[ref] = row.revision
+        return moves
+
+    async def _scopes_told(
+        self, refs: Sequence[Ref[Any]], outcome: Outcome, deadline: Deadline
+    ) -> tuple[bool, Billed]:
+        """Drop the lists of the scopes in which records stand behind the patches that moved them.
+
+        Only what is stored now tells for sure: another writer may have put a record into another
+        scope since it was looked at. What is not there by now is in no list.
+        """
+        options = Options(timeout=deadline.left(), cache="bypass")
+        try:
+            snapshot = await self._below.read(refs, options)
+        except (CorruptRecord, SchemaTooNew):
+            # What is no record is in no list either.
+            return True, FREE
+        except StorageError:
+            self._link.forget({ref.namespace for ref in refs})
+            return False, FREE
+        found = zip(refs, snapshot.items, strict=True)
+        steps = outcome.drops((ref, stored.record) for ref, stored in found if stored is not None)
+        return await self._told(steps, self._link.token()) is not None, snapshot.billed
 
     async def _fenced(
         self, targets: Sequence[Target], token: str, count: int, options: Options
@@ -177,15 +174,14 @@ class Writer:
                 self._link.remember((target, 0) for target in targets)
             raise
 
-    async def _told(self, steps: Iterator[Step], token: str) -> bool:
-        """Whether Redis was told; if not, it will be before anything is read from it again."""
+    async def _told(self, steps: Iterator[Step], token: str) -> list[Published] | None:
+        """What Redis says of it; if it cannot be told now, it will be before it is read again."""
         # What was acknowledged below must be told, whoever still waits for it.
+        published: list[Published] | None = None
         with anyio.CancelScope(shield=True):
-            try:
-                await self._link.publish(await mapped(_itself, steps), token=token)
-            except CacheUnavailable:
-                return False
-        return True
+            with suppress(CacheUnavailable):
+                published = await self._link.publish(await mapped(_itself, steps), token=token)
+        return published
 
 
 def _itself(step: Step) -> Step:

@@ -1,0 +1,148 @@
+"""Operations as bytes, and back: what a journal keeps of a write.
+
+JSON by `codec.bytes`: ``v`` (the version of this form), ``op`` (``put``, ``patch`` or ``delete``),
+``model`` (its name), ``collection``, ``key``, ``namespace`` and ``expect`` (``null``, ``"absent"``,
+``"present"`` or a revision). A put has ``document``, the record as stores hold it; a patch has its
+parts by their names, and ``or_create`` as a document or ``null``.
+"""
+
+# Stored values are of any type; telling them apart is what this module does.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from ..errors import ConfigurationError, CorruptRecord, DurabilityUnavailable, SchemaTooNew
+from ..operations import Delete, Expect, Op, Patch, Presence, Put, Ref
+from ..record import Record, spec_of
+from ..values import is_map
+from .bytes import dumps, loads
+from .document import Document, decode, encode
+
+VERSION: Final = 1
+"""Raised when older releases could not read what is written."""
+
+Models: TypeAlias = Mapping[tuple[str, str], type[Record]]
+"""Record types by collection and name."""
+
+_PARTS: Final = ("set", "increment", "add", "remove", "unset")
+
+
+def models_by_name(models: Iterable[type[Record]]) -> Models:
+    """What `decode_operation` needs to know of the record types that may occur."""
+    return MappingProxyType(
+        {(spec_of(model).collection, model.__name__): model for model in models}
+    )
+
+
+def encode_operation(op: Op) -> bytes:
+    """The operation, with its precondition, in bytes.
+
+    Raises ``InvalidRecord`` for a value no store can hold, and ``DurabilityUnavailable`` for one
+    that no text tells exactly: NaN in a vector that is no field of its own.
+    """
+    ref = op.ref
+    body: Document = {
+        "v": VERSION,
+        "op": type(op).__name__.lower(),
+        "model": ref.model.__name__,
+        "collection": ref.collection,
+        "key": ref.key,
+        "namespace": ref.namespace,
+        "expect": op.expect.value if isinstance(op.expect, Presence) else op.expect,
+        **_details(op),
+    }
+    try:
+        return dumps(body).encode()
+    except ValueError:
+        # The original error shows the value.
+        raise DurabilityUnavailable(
+            f"{ref.collection}/{ref.key}: a vector holds NaN or infinity, which the journal cannot "
+            "keep; leave it out",
+            operation="journal",
+            collection=ref.collection,
+            key=ref.key,
+        ) from None
+
+
+def decode_operation(body: bytes, models: Models) -> Op:
+    """The operation in `body`, equal to the one that was encoded.
+
+    Raises ``SchemaTooNew`` for what a later release wrote, ``ConfigurationError`` for a record type
+    that is not among `models`, and ``CorruptRecord`` for what is no operation.
+    """
+    found = _loaded(body)
+    try:
+        ref = Ref(_model(found, models), found["key"], found["namespace"])
+        return _operation(found, ref)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        # The original error may show what it found.
+        raise CorruptRecord(f"no operation ({type(error).__name__})") from None
+
+
+def _details(op: Op) -> Document:
+    match op:
+        case Put():
+            return {"document": encode(op.record)}
+        case Patch():
+            parts = {name: _plain(getattr(op, name)) for name in _PARTS}
+            created = None if op.or_create is None else encode(op.or_create)
+            return {**parts, "or_create": created}
+        case Delete():
+            return {}
+
+
+def _plain(part: Any) -> Any:
+    return dict(part) if isinstance(part, Mapping) else list(part)
+
+
+def _loaded(body: bytes) -> Document:
+    try:
+        found = loads(body)
+    except ValueError as error:
+        raise CorruptRecord(f"no operation: {error}") from None
+    if not is_map(found) or type(found.get("v")) is not int:
+        raise CorruptRecord("no operation: it has no version")
+    if found["v"] > VERSION:
+        raise SchemaTooNew(
+            f"an operation in form {found['v']}, this release knows {VERSION}; upgrade "
+            "orchestra-memory",
+            stored=found["v"],
+            known=VERSION,
+        )
+    return found
+
+
+def _model(found: Document, models: Models) -> type[Record]:
+    name = (found["collection"], found["model"])
+    if name not in models:
+        raise ConfigurationError(
+            f"{name[0]}: an operation on the record type {name[1]!r}, which this process does not "
+            "know; import the module that declares it"
+        )
+    return models[name]
+
+
+def _operation(found: Document, ref: Ref[Record]) -> Op:
+    expect = _expect(found["expect"])
+    match found["op"]:
+        case "put":
+            return Put(decode(ref, found["document"], owned=True), expect, ref.namespace)
+        case "patch" if expect is not None:
+            parts = {name: found[name] for name in _PARTS}
+            created = found["or_create"]
+            or_create = None if created is None else decode(ref, created, owned=True)
+            return Patch(ref, **parts, expect=expect, or_create=or_create)
+        case "delete":
+            return Delete(ref, expect)
+        case _:
+            raise ValueError
+
+
+def _expect(stored: Any) -> Expect:
+    if stored is None or type(stored) is int:
+        return stored
+    return Presence(stored)

@@ -65,8 +65,23 @@ def emulator(session: nox.Session) -> None:
 def thorough(session: nox.Session) -> None:
     """The property tests with many random examples; it takes its time."""
     session.install("-e", ".[test]")
-    arguments = session.posargs or ["tests/properties"]
+    arguments = session.posargs or ["tests/properties", "tests/cached/test_cached_machine.py"]
     session.run("pytest", *arguments, env={"HYPOTHESIS_PROFILE": "thorough"})
+
+
+@nox.session
+def cache_soak(session: nox.Session) -> None:
+    """The cache under faults, with many seeds; arguments go to `python -m tests.cached.soak`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.cached.soak", *session.posargs)
+
+
+@nox.session
+def journal_soak(session: nox.Session) -> None:
+    """`kill -9` in mid-append, many times; arguments go to `python -m tests.journal.soak`."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/journal/test_machine.py", env={"JOURNAL_SOAK": "1"})
+    session.run("python", "-m", "tests.journal.soak", *session.posargs)
 
 
 @nox.session

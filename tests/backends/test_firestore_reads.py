@@ -30,8 +30,8 @@ from orchestra_memory import (
 )
 from orchestra_memory.backends.firestore.access import close_client
 from orchestra_memory.testing.contract.models import Note
-
-from .cutting_proxy import CuttingProxy, cutting
+from orchestra_memory.testing.faults import FaultProxy
+from orchestra_memory.testing.service import Address
 
 pytestmark = pytest.mark.anyio
 
@@ -164,13 +164,13 @@ class TestCut:
     """The connection is cut in mid-answer, by a proxy in front of the emulator."""
 
     @pytest.fixture
-    async def proxy(self, firestore_emulator) -> AsyncIterator[CuttingProxy]:
-        async with cutting(firestore_emulator.host) as proxy:
+    async def proxy(self, firestore_emulator) -> AsyncIterator[FaultProxy]:
+        async with FaultProxy(*Address.parse(firestore_emulator.host)) as proxy:
             yield proxy
 
     @pytest.fixture
     async def guarded(self, proxy, memory, firestore_project, monkeypatch) -> AsyncIterator:
-        async with connected(proxy.host, firestore_project, monkeypatch) as cut:
+        async with connected(f"{proxy.host}:{proxy.port}", firestore_project, monkeypatch) as cut:
             yield GuardedMemory(cut, timeout=60)
 
     @pytest.mark.parametrize("order_by", [(), "-rank"])
@@ -178,30 +178,30 @@ class TestCut:
         notes = some_notes(2_000)
         await memory.put_many(notes)
         expected = [note.id async for note in memory.scan(Query(Note, order_by=order_by))]
-        proxy.cut_after(250_000, 300_000, 350_000, 200_000)
+        proxy.answers.cut_after(250_000, 300_000, 350_000, 200_000)
         query = Query(Note, order_by=order_by, page_size=700)
         assert [note.id async for note in guarded.scan(query)] == expected
         assert len(expected) == len(notes)
-        assert proxy.made == 4
+        assert proxy.answers.cuts == 4
 
     async def test_records_read_by_id_are_all_there(self, memory, guarded, proxy) -> None:
         notes = some_notes(1_500)
         await memory.put_many(notes)
-        proxy.cut_after(250_000, 300_000, 350_000)
+        proxy.answers.cut_after(250_000, 300_000, 350_000)
         found = await guarded.get_many(Note, [*(note.id for note in notes), "gone"])
         assert found == [*notes, None]
-        assert proxy.made == 3
+        assert proxy.answers.cuts == 3
 
     async def test_large_records_are_whole(self, memory, guarded, proxy) -> None:
         notes = [Note(id=f"n{i}", rank=i, body=LARGE + str(i)) for i in range(4)]
         await memory.put_many(notes)
-        proxy.cut_after(2_000_000, 1_000_000)
+        proxy.answers.cut_after(2_000_000, 1_000_000)
         assert [note async for note in guarded.scan(Query(Note))] == notes
-        assert proxy.made == 2
+        assert proxy.answers.cuts == 2
 
     async def test_a_connection_that_stays_cut_is_an_error(self, memory, guarded, proxy) -> None:
         await memory.put_many(some_notes(500))
-        proxy.cut_after(200_000, *[0] * 1_000)
+        proxy.answers.cut_after(200_000, *[0] * 1_000)
         with pytest.raises(Unavailable):
             await guarded.find(Query(Note, page_size=500))
 

@@ -139,31 +139,27 @@ def _opened(ref: Ref[Any], payload: bytes) -> tuple[Document, Revision] | None:
     text = payload[_HEAD:]
     if payload[:_HEAD] != b"%b%08x" % (FORMAT, crc32(text)):
         return None
+    spec = spec_of(ref.model)
     try:
         body = from_json(text, cache_strings="keys")
         collection, key, revision, document, times, vectors, others = body
-        if times or vectors or others:
-            _add(document, times, vectors, others)
+        for name, iso in times.items():
+            time = datetime.fromisoformat(iso)
+            document[name] = time if time.tzinfo is UTC else time.astimezone(UTC)
+        if vectors or others:
+            _add(document, vectors, others)
         is_ours = (
             key == ref.key
-            and collection == ref.collection
+            and collection == spec.collection
             and type(revision) is int
-            and document[SCHEMA_VERSION] == spec_of(ref.model).schema_version
+            and document[SCHEMA_VERSION] == spec.schema_version
         )
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
     return (document, revision) if is_ours else None
 
 
-def _add(
-    document: Document,
-    times: Mapping[str, str],
-    vectors: Mapping[str, list[float]],
-    others: Mapping[str, str],
-) -> None:
-    for name, text in times.items():
-        time = datetime.fromisoformat(text)
-        document[name] = time if time.tzinfo is UTC else time.astimezone(UTC)
+def _add(document: Document, vectors: Mapping[str, list[float]], others: Mapping[str, str]) -> None:
     for name, numbers in vectors.items():
         document[name] = Vector(numbers)
     for name, text in others.items():

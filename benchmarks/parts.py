@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from orchestra_memory.testing.service import ServiceMissing
 
 from . import others, plot, report
+from .cache import part as cache
 from .gathering import AT_ONCE, BATCH, IN_FLIGHT
 from .plans import COURSES, Course
 from .records import SEED, mean_bytes, sessions
@@ -73,6 +74,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "memory": others.grow,
     "peers": others.peers,
     "embedded": others.embed,
+    "cache": cache.run,
 }
 
 

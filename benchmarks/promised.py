@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from .cache.turns import FIRESTORE, REDIS, UNCACHED
 from .summary import CALLBACK, CLIENT, SPEED, STALL, WORK
 
 TASKS: Final = ("write", "read", "scan")
@@ -69,6 +70,87 @@ def _single(task: str) -> Promise:
     return Promise(work, (f"emulator.{task}.time/by hand",), at_least=1, aim=0.7, less=True)
 
 
+def _cached(
+    work: str, *figures: str, at_least: float | None = None, aim: float | None = None
+) -> Promise:
+    return Promise(work, _of_cache(figures), at_least, aim)
+
+
+def _cached_at_most(
+    work: str,
+    *figures: str,
+    at_most: float | None = None,
+    aim: float | None = None,
+    unit: str = " x",
+) -> Promise:
+    return Promise(work, _of_cache(figures), at_most, aim, unit, less=True)
+
+
+def _of_cache(figures: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"cache.{figure}" for figure in figures)
+
+
+CACHE: Final = (
+    _cached_at_most(
+        "Cached get: time over redis.get without timeouts and model_validate",
+        f"get over Firestore.time/{REDIS}",
+        f"get over local.time/{REDIS}",
+        at_most=1.6,
+        aim=1.35,
+    ),
+    _cached_at_most(
+        "Cached get: time over redis.get as redis-py comes and model_validate",
+        "get over Firestore.time/redis-py as it comes",
+    ),
+    _cached(
+        "Cached get, emulator: times as fast as AsyncClient get",
+        f"get over Firestore.speed/{FIRESTORE}",
+        at_least=6,
+        aim=8,
+    ),
+    _cached("Cached get: times as fast as cashews", "get beside cashews.speed"),
+    _cached("Cached get: times as fast as aiocache", "get beside aiocache.speed"),
+    _cached(
+        "Cached read of 100: times as fast as 100 single Redis gets gathered",
+        "read of 100.speed/single gets gathered",
+        at_least=4,
+        aim=5,
+    ),
+    _cached_at_most("Cached read of 100: time over one MGET", "read of 100.time/one MGET"),
+    _cached(
+        "Cached history page of 50, emulator: times as fast as AsyncClient",
+        f"history of 50.speed/{FIRESTORE}",
+    ),
+    _cached(
+        "Append and read a page of 50, emulator: times as fast as no cache",
+        f"append and read.speed/{UNCACHED}",
+    ),
+    _cached_at_most(
+        "Extra time of a put, over two round trips to Redis and 0.3 ms",
+        "put over local.extra/allowed",
+        "put over Firestore.extra/allowed",
+        at_most=1,
+    ),
+    _cached_at_most(
+        "First answer with Redis stopped", "stopped.first_ms", at_most=100, aim=60, unit=" ms"
+    ),
+    _cached_at_most(
+        "Later answers with Redis stopped: time over no cache",
+        "stopped.later/no cache",
+        at_most=1.1,
+        aim=1.02,
+    ),
+    _cached_at_most(
+        "Herd of 1,000 in one process: reads below", "herd.one process", at_most=1, unit=""
+    ),
+    _cached_at_most(
+        "Herd of 1,000 in each of several processes: reads below, a process",
+        "herd.several processes",
+        at_most=1,
+        unit="",
+    ),
+)
+
 PROMISES: Final = (
     _faster("Bulk write, null backend", "null.write", BY_HAND, at_least=9, aim=13),
     _faster("Bulk write, emulator", "emulator.write", BY_HAND, at_least=4, aim=6),
@@ -108,4 +190,5 @@ PROMISES: Final = (
         less=True,
     ),
     *map(_single, ("put", "put, 64 at once", "get", "get, 64 at once")),
+    *CACHE,
 )

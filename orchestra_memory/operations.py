@@ -259,6 +259,10 @@ class Snapshot(Sequence[Stored[R_co] | None]):
     ) -> Stored[R_co] | None | tuple[Stored[R_co] | None, ...]:
         return self.items[index]
 
+    def __iter__(self) -> Iterator[Stored[R_co] | None]:
+        # What a sequence has of itself asks for one place after another, and beyond the last.
+        return iter(self.items)
+
     def __len__(self) -> int:
         return len(self.items)
 

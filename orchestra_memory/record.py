@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -124,6 +125,8 @@ class Record(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        if unwrap(cls.model_post_init) in _OF_PRIVATE and len(cls.__private_attributes__) == 1:
+            cls.model_post_init = _nothing_unknown  # type: ignore[method-assign]  # as pydantic does
         if hasattr(cls, "__record__"):
             _check_spec(cls, cls.__record__)
 
@@ -190,6 +193,18 @@ class Record(BaseModel):
         """
         del from_version
         return data
+
+
+def _nothing_unknown(self: BaseModel, _: Any, /) -> None:
+    """Do what pydantic does for the one private attribute, in a tenth of the time.
+
+    Pydantic goes through all private attributes, and once more for each class between.
+    """
+    if getattr(self, "__pydantic_private__", None) is None:
+        object.__setattr__(self, "__pydantic_private__", {"_unknown": None})
+
+
+_OF_PRIVATE = (Record.model_post_init, _nothing_unknown)
 
 
 def spec_of(model: type[Record]) -> RecordSpec:

@@ -14,7 +14,7 @@ from ..compare import compared
 from ..order import rotated
 from ..records import Job, sessions
 from ..result import Report
-from .catalogue import OUR_MODULE, OURS, PEERS, Peer
+from .catalogue import OURS, PEERS, Peer
 from .environments import FOLDER, NotInstalled, python_for
 from .process import Side, WayName, at_work
 from .turns import Result, Turn, lines
@@ -107,7 +107,7 @@ class _Bench:
             # A project for each: the emulator's queries slow down with what others stored.
             apart = f"{project}-ours"
             ours = stack.enter_context(
-                at_work(OURS, sys.executable, OUR_MODULE, project=apart, host=self._host)
+                at_work(OURS, sys.executable, peer.ours, project=apart, host=self._host)
             )
             self._packages |= {side.name: side.versions for side in (ours, theirs)}
             self._notes[peer.name] = peer.note

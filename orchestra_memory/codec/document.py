@@ -159,7 +159,7 @@ def decode(ref: Ref[R], document: Document, *, owned: bool = False) -> R:
     is_complete = document.keys() == form.fields
     unknown = None if is_complete else _unknown_of(ref, document, form)
     try:
-        record = model.model_validate(document, context=STORED)
+        record: R = model.__pydantic_validator__.validate_python(document, context=STORED)
     except ValidationError as error:
         raise _misfit(ref, error) from None
     if record.key != ref.key:

@@ -125,8 +125,7 @@ class Record(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        if unwrap(cls.model_post_init) in _OF_PRIVATE and len(cls.__private_attributes__) == 1:
-            cls.model_post_init = _nothing_unknown  # type: ignore[method-assign]  # as pydantic does
+        _hasten(cls)
         if hasattr(cls, "__record__"):
             _check_spec(cls, cls.__record__)
 
@@ -193,6 +192,12 @@ class Record(BaseModel):
         """
         del from_version
         return data
+
+
+def _hasten(model: type[BaseModel]) -> None:
+    """Spare the records of a type that has no private attributes of its own pydantic's hook."""
+    if unwrap(model.model_post_init) in _OF_PRIVATE and len(model.__private_attributes__) == 1:
+        model.model_post_init = _nothing_unknown  # type: ignore[method-assign]  # as pydantic does
 
 
 def _nothing_unknown(self: BaseModel, _: Any, /) -> None:

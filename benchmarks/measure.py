@@ -48,11 +48,13 @@ def fresh() -> Iterator[None]:
     if sys.platform == "linux":
         # What earlier turns left goes back to the system, lest this turn's growth hide in it.
         _libc().malloc_trim(0)
+    frozen = gc.get_freeze_count() > 0
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def _clocks(server: psutil.Process | None) -> tuple[float, float, float]:

@@ -1,5 +1,7 @@
 """What every test shares."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ pytest_plugins = ["pytester"]
 def anyio_backend() -> str:
     # For the session: an AsyncClient belongs to the event loop it was first used on.
     return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected_before() -> Iterator[None]:
+    """Spare the garbage collector what thousands of collected tests hold, again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
 
 
 @pytest.fixture

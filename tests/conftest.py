@@ -1,7 +1,6 @@
 """What every test shares."""
 
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def collected_before() -> Iterator[None]:
+def collected_before() -> None:
     """Spare the garbage collector what thousands of collected tests hold, again and again."""
     gc.collect()
     gc.freeze()
-    yield
 
 
 @pytest.fixture

@@ -95,9 +95,9 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.settings = settings or BreakerSettings()
-        self.state = State.CLOSED
-        self.since = clock()
+        self.settings: BreakerSettings = settings or BreakerSettings()
+        self.state: State = State.CLOSED
+        self.since: float = clock()
         self.clock = clock
         self._chance = chance
         self._calls = _Calls(self.settings.window)

@@ -78,7 +78,9 @@ class Fallback(Generic[To_co]):
     ) -> None:
         if deadline is not None and not deadline > 0:
             raise ValueError(f"deadline: {deadline} s is no time at all; None sets none")
-        self.breaker = breaker if isinstance(breaker, Breaker) else Breaker(breaker or _NEVER)
+        self.breaker: Breaker = (
+            breaker if isinstance(breaker, Breaker) else Breaker(breaker or _NEVER)
+        )
         self._failures, self._takes = _taken(on)
         self._to = to
         self._deadline = deadline

@@ -20,7 +20,7 @@ class Turn:
     __slots__ = ("_began", "_breaker", "_probing", "missed")
 
     def __init__(self, breaker: Breaker, *, probing: bool) -> None:
-        self.missed = False
+        self.missed: bool = False
         self._breaker = breaker
         self._probing = probing
         self._began = breaker.clock()

@@ -55,7 +55,7 @@ class Asker:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.errors: Counter[str] = Counter()
-        self.error = ""
+        self.error: str = ""
         self.timeout = timeout
         self._wire = Wire(redis)
         self._keyspace = keyspace

@@ -125,7 +125,7 @@ class WaitingPool(ConnectionPool):
     def __init__(self, *, patience: float, **rest: Any) -> None:  # noqa: ANN401 -- as above
         super().__init__(**rest)  # pyright: ignore[reportUnknownMemberType] -- as above
         self._turns = Turns(self.max_connections, patience)
-        self.made = 0
+        self.made: int = 0
         """How often a connection was made, be it to the same server or to what took its place."""
 
     async def get_connection(

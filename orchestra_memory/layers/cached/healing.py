@@ -40,8 +40,8 @@ class Healer:
         self.since: Revision = 0
         """Entries filled before are not used, by Redis' time in microseconds: in an outage common
         to all, another process's write may not have been told yet."""
-        self.pending = Pending()
-        self.connected = asyncio.Event()
+        self.pending: Pending = Pending()
+        self.connected: asyncio.Event = asyncio.Event()
         """Set after the first attempt to connect, however it ended."""
         self._asker = asker
         self._breaker = breaker

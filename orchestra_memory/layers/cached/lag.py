@@ -28,7 +28,7 @@ class Deadline:
     )
 
     def __init__(self, lag: LoopLag, timeout: float) -> None:
-        self.lagged = False
+        self.lagged: bool = False
         self._again = True
         self._is_over = False
         self._lag = lag
@@ -83,7 +83,7 @@ class LoopLag:
     __slots__ = ("_due", "_every", "_timer", "_waiting", "total")
 
     def __init__(self, every: float) -> None:
-        self.total = 0.0
+        self.total: float = 0.0
         self._every = every
         self._due = 0.0
         self._waiting = 0

@@ -58,7 +58,7 @@ class Policies:
         self._ttl = ttl
         self._default = CachePolicy()
         self._policies: dict[type[Any], CachePolicy] = {**(policies or {})}
-        self.keep_all_records = all(policy.records for policy in self._policies.values())
+        self.keep_all_records: bool = all(policy.records for policy in self._policies.values())
         """Whether records of every type are kept by id."""
 
     def of(self, model: type[Any]) -> CachePolicy:

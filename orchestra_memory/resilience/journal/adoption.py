@@ -115,7 +115,7 @@ class Taking:
     """One journal being taken over: copied within a commit, finished after it."""
 
     def __init__(self, path: Path, target: str, ledger: Ledger, numbers: Iterator[int]) -> None:
-        self.file = JournalFile(path, living=False, holder=holder(path))
+        self.file: JournalFile = JournalFile(path, living=False, holder=holder(path))
         self.held: list[tuple[Held, bool]] = []
         """What was copied, and whether each is a dead letter."""
         self.damaged: int = 0

@@ -32,10 +32,10 @@ class Direction:
     """
 
     def __init__(self) -> None:
-        self.delay = 0.0
-        self.rate = inf
-        self.passed = 0
-        self.cuts = 0
+        self.delay: float = 0.0
+        self.rate: float = inf
+        self.passed: int = 0
+        self.cuts: int = 0
         self._left: deque[int] = deque()
         self._open = asyncio.Event()
         self._open.set()
@@ -124,10 +124,10 @@ class FaultProxy:
 
     def __init__(self, host: str, port: int) -> None:
         self.host = LOOPBACK
-        self.port = 0
-        self.requests = Direction()
-        self.answers = Direction()
-        self.connections = 0
+        self.port: int = 0
+        self.requests: Direction = Direction()
+        self.answers: Direction = Direction()
+        self.connections: int = 0
         self._server = (host, port)
         self._reserved: socket.socket | None = None
         self._listening: asyncio.Server | None = None

@@ -14,9 +14,9 @@ from redis.exceptions import NoScriptError
 from ...errors import CacheUnavailable
 from ...operations import Revision
 from ...resilience.breaker import Breaker, Missed
+from ...resilience.lag import LagTolerantTimeout, LoopLag
 from .epochs import Epochs
 from .failures import BUGS, FAILURES, Refusal, kind_of, unavailable
-from .lag import Deadline, LoopLag
 from .scripts import Argument, OtherEpoch
 from .wire import Client, Wire
 
@@ -81,7 +81,7 @@ class Asker:
 
     async def ask(self, ask: Ask[T]) -> T:
         """The answer. Raises ``CacheUnavailable``, and counts the kind, where there is none."""
-        began, deadline = self._clock(), Deadline(self._lag, self.timeout)
+        began, deadline = self._clock(), LagTolerantTimeout(self._lag, self.timeout)
         try:
             with deadline:
                 answer = await self._answer(ask)
@@ -151,7 +151,7 @@ class Asker:
         except FAILURES as error:
             raise self.refusal(kind_of(error), operation) from error
 
-    def _failed(self, error: Exception, began: float, deadline: Deadline) -> str:
+    def _failed(self, error: Exception, began: float, deadline: LagTolerantTimeout) -> str:
         kind = kind_of(error)
         if kind in RESTARTED:
             self._epochs.run = None

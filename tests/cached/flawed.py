@@ -6,21 +6,23 @@ from dataclasses import replace
 
 from orchestra_memory.layers.cached import model
 from orchestra_memory.layers.cached.model import NOTHING, Entry, Reading
-from orchestra_memory.layers.cached.scripts import (
+from orchestra_memory.layers.cached.replies import (
     LEASED,
     Absent,
-    Action,
-    Change,
     Filled,
-    Filling,
     Found,
     Intended,
-    KeepAbsent,
-    KeepLive,
     Published,
     RecordReply,
-    WindowFilling,
     WindowReply,
+)
+from orchestra_memory.layers.cached.scripts import (
+    Action,
+    Change,
+    Filling,
+    KeepAbsent,
+    KeepLive,
+    WindowFilling,
 )
 from tests.cached.schedules import LONG, NOW, Scripts
 

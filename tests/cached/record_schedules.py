@@ -7,19 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestra_memory.layers.cached.model import NOTHING, Entry, Reading
-from orchestra_memory.layers.cached.scripts import (
-    LEASED,
-    Absent,
-    Action,
-    Drop,
-    Filling,
-    Found,
-    Intended,
-    KeepAbsent,
-    KeepLive,
-    Mode,
-    RecordReply,
-)
+from orchestra_memory.layers.cached.replies import LEASED, Absent, Found, Intended, RecordReply
+from orchestra_memory.layers.cached.scripts import Action, Drop, Filling, KeepAbsent, KeepLive, Mode
 from tests.cached.schedules import DONE, LONG, NOW, Scripts, State, Version, World, Writing
 
 LIVE = ((Version(1),),)

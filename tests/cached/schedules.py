@@ -13,16 +13,14 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from orchestra_memory.layers.cached import model
 from orchestra_memory.layers.cached.model import NOTHING, Entry, Reading
-from orchestra_memory.layers.cached.scripts import (
-    Action,
+from orchestra_memory.layers.cached.replies import (
     Filled,
-    Filling,
     Intended,
     Published,
     RecordReply,
-    WindowFilling,
     WindowReply,
 )
+from orchestra_memory.layers.cached.scripts import Action, Filling, WindowFilling
 
 NOW = 1_000
 """Time stands still: what expires does so by a step of its own."""

@@ -55,8 +55,8 @@ from orchestra_memory.layers.cached.outcome import (
     told_scopes,
 )
 from orchestra_memory.layers.cached.policy import Policies
+from orchestra_memory.layers.cached.replies import Absent, Busy, Found, Intended, Published, Waiting
 from orchestra_memory.layers.cached.scopes import Scope, scope_of
-from orchestra_memory.layers.cached.scripts import Absent, Busy, Found, Intended, Published, Waiting
 from orchestra_memory.layers.cached.steps import (
     AbsentStep,
     DropStep,

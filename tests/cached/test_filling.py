@@ -11,10 +11,10 @@ from orchestra_memory import (
 )
 from orchestra_memory.codec.document import encode
 from orchestra_memory.layers.cached.filling import change_for, contents_of, may_fill
+from orchestra_memory.layers.cached.replies import Intended
 from orchestra_memory.layers.cached.scopes import (
     Scope,
 )
-from orchestra_memory.layers.cached.scripts import Intended
 
 from .turns import NOW, Change, Fact, Task, Turn, filled, history, run, scoped, turns
 

@@ -16,8 +16,8 @@ from redis.exceptions import DataError
 from orchestra_memory import CacheUnavailable
 from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.layers.cached.link import Link
+from orchestra_memory.layers.cached.replies import Absent, Busy, Found, Waiting, Window
 from orchestra_memory.layers.cached.scopes import Scope
-from orchestra_memory.layers.cached.scripts import Absent, Busy, Found, Waiting, Window
 from orchestra_memory.layers.cached.steps import (
     AbsentStep,
     DropStep,

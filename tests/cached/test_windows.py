@@ -18,10 +18,10 @@ from orchestra_memory import (
 from orchestra_memory.codec.document import encode
 from orchestra_memory.layers.cached import windows
 from orchestra_memory.layers.cached.filling import change_for, contents_of
+from orchestra_memory.layers.cached.replies import Intended, Window
 from orchestra_memory.layers.cached.scopes import (
     Scope,
 )
-from orchestra_memory.layers.cached.scripts import Intended, Window
 from orchestra_memory.layers.cached.windows import (
     Held,
     answer_from,

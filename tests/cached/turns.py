@@ -36,13 +36,13 @@ from orchestra_memory.layers.cached.entries import (
 )
 from orchestra_memory.layers.cached.filling import change_for, contents_of
 from orchestra_memory.layers.cached.policy import CachePolicy
+from orchestra_memory.layers.cached.replies import Intended, Window
 from orchestra_memory.layers.cached.scopes import (
     Scope,
     matters_to_windows,
     scope_of,
     scopes_of,
 )
-from orchestra_memory.layers.cached.scripts import Intended, Window
 from orchestra_memory.layers.cached.windows import (
     held,
     page_from,

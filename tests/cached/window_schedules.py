@@ -12,15 +12,8 @@ from itertools import product
 from typing import TypeAlias
 
 from orchestra_memory.layers.cached.model import Entry, Reading
-from orchestra_memory.layers.cached.scripts import (
-    LEASED,
-    Action,
-    Change,
-    Drop,
-    Intended,
-    Window,
-    WindowFilling,
-)
+from orchestra_memory.layers.cached.replies import LEASED, Intended, Window
+from orchestra_memory.layers.cached.scripts import Action, Change, Drop, WindowFilling
 from tests.cached.schedules import (
     DONE,
     LONG,

@@ -11,7 +11,7 @@ from ...errors import Unavailable
 from ...operations import FREE, Billed, Options, Ref, Revision, Source, Stored
 from ...record import Record
 from .entries import CachedRow, payload_of_read, row_in, row_of, stored_in
-from .scripts import Absent, Busy, Found, Waiting
+from .replies import Absent, Busy, Found, Waiting
 from .steps import Leased, RecordFill
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from ...resilience.breaker import Breaker, Missed
 from ...resilience.lag import LagTolerantTimeout, LoopLag
 from .epochs import Epochs
 from .failures import BUGS, FAILURES, Refusal, kind_of, unavailable
-from .scripts import Argument, OtherEpoch
+from .replies import OtherEpoch
+from .scripts import Argument
 from .wire import Client, Wire
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ class Asker:
             if epochs.run is None:
                 await epochs.probe()
             run = epochs.run
-            answer = _parsed(ask, await self._reply(ask))
+            answer: T | OtherEpoch | None = await self._known(ask)
+            if answer is None:
+                answer = _parsed(ask, await self._reply(ask))
             if isinstance(answer, OtherEpoch):
                 await epochs.follow(ask.namespace, answer.epoch)
                 continue
@@ -123,6 +126,14 @@ class Asker:
             if run == epochs.run:
                 return answer
         raise Refusal("epoch")
+
+    async def _known(self, ask: Ask[T]) -> T | None:
+        """What is known without a script, which takes several times as long."""
+        epoch = self._epochs.of(ask.namespace)
+        if ask.known is None or epoch is None:
+            return None
+        keys = self._keys(ask, epoch)
+        return ask.known(await self._wire.run("MGET", *keys), epoch)
 
     async def _reply(self, ask: Ask[Any]) -> object:
         """What the script replies, sent along only where Redis does not know it."""
@@ -134,12 +145,14 @@ class Asker:
 
     def _command(self, ask: Ask[Any]) -> Sequence[Argument]:
         known = self._epochs.known(ask.namespace)
-        return (
-            len(ask.targets) + 1,
-            self._keyspace.epoch_key(ask.namespace),
-            *[self._keyspace.key(target, known.epoch) for target in ask.targets],
-            *ask.arguments(known),
-        )
+        keys = self._keys(ask, known.epoch)
+        return len(keys), *keys, *ask.arguments(known)
+
+    def _keys(self, ask: Ask[Any], epoch: str) -> list[str]:
+        """That of the epoch, and those of the entries."""
+        of = self._keyspace.key
+        keys = [of(target, epoch) for target in ask.targets]
+        return [self._keyspace.epoch_key(ask.namespace), *keys]
 
     @asynccontextmanager
     async def _within(self, seconds: float, operation: str) -> AsyncIterator[None]:

@@ -8,23 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from ...operations import Ref, Revision
-from . import scripts
+from . import replies, scripts
 from .coalescing import MOST_KEYS
-from .scripts import (
-    Absent,
-    Argument,
-    Busy,
-    Filled,
-    Found,
-    Intended,
-    Known,
-    Mode,
-    OtherEpoch,
-    Published,
-    Script,
-    Waiting,
-    Window,
-)
+from .replies import Absent, Busy, Filled, Found, Intended, OtherEpoch, Published, Waiting, Window
+from .scripts import Argument, Known, Mode, Script
 from .steps import (
     Leased,
     RecordFill,
@@ -56,7 +43,11 @@ _KEPT_MS: Final = milliseconds(KEPT)
 
 @dataclass(slots=True)
 class Ask(Generic[T]):
-    """A script, what it is to be run on, its arguments, and how its answer is to be read."""
+    """A script, what it is to be run on, its arguments, and how its answer is to be read.
+
+    ``known``, if there is one, is tried first: it makes the answer of the epoch and the entries as
+    a plain ``MGET`` finds them, or ``None``.
+    """
 
     operation: str
     namespace: str | None
@@ -64,6 +55,7 @@ class Ask(Generic[T]):
     targets: Sequence[Target]
     arguments: Callable[[Known], Sequence[Argument]]
     parse: Callable[[Any], T | OtherEpoch]
+    known: Callable[[Any, str], T | None] | None = None
 
 
 class ReadGroup(NamedTuple):
@@ -76,19 +68,27 @@ class ReadGroup(NamedTuple):
 
 def read(
     group: ReadGroup, refs: Sequence[Ref[Any]], since: Revision, token: str
-) -> Ask[list[scripts.RecordReply]]:
-    arguments = _reading(group.mode, token, max(since, group.oldest))
-    return Ask("read", group.namespace, scripts.READ, refs, arguments, scripts.read_replies)
+) -> Ask[list[replies.RecordReply]]:
+    since = max(since, group.oldest)
+    return Ask(
+        "read",
+        group.namespace,
+        scripts.READ,
+        refs,
+        _reading(group.mode, token, since),
+        replies.read_replies,
+        None if group.mode == "refresh" else partial(replies.known_replies, since=since),
+    )
 
 
-def read_window(scope: Scope, mode: Mode, since: Revision, token: str) -> Ask[scripts.WindowReply]:
+def read_window(scope: Scope, mode: Mode, since: Revision, token: str) -> Ask[replies.WindowReply]:
     return Ask(
         "read_window",
         scope.namespace,
         scripts.READ_WINDOW,
         (scope,),
         _reading(mode, token, since),
-        scripts.read_window_reply,
+        replies.read_window_reply,
     )
 
 
@@ -103,7 +103,7 @@ def fill(fills: Sequence[RecordFill]) -> Iterator[Ask[list[Filled]]]:
             scripts.FILL,
             [each.ref for each in some],
             partial(scripts.fill_arguments, token=some[0].token, fillings=fillings),
-            scripts.fill_replies,
+            replies.fill_replies,
         )
 
 
@@ -116,7 +116,7 @@ def fill_window(filled: WindowFill) -> Ask[Filled]:
         partial(
             scripts.fill_window_arguments, token=filled.token, filling=window_filling_of(filled)
         ),
-        scripts.fill_window_reply,
+        replies.fill_window_reply,
     )
 
 
@@ -132,7 +132,7 @@ def intend(targets: Sequence[Target], token: str, seconds: float) -> Ask[list[In
             life=milliseconds(seconds),
             keep=milliseconds(seconds + KEPT),
         ),
-        scripts.intend_replies,
+        replies.intend_replies,
     )
 
 
@@ -148,7 +148,7 @@ def publish(steps: Sequence[Step], token: str) -> Ask[list[Published]]:
             keep=_KEPT_MS,
             actions=[action_of(step) for step in steps],
         ),
-        scripts.publish_replies,
+        replies.publish_replies,
     )
 
 

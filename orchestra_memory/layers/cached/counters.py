@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from .asks import RecordReply, WindowReply
-from .scripts import Absent, Found, Window
+from .replies import Absent, Found, Window
 from .steps import Leased
 
 

@@ -50,6 +50,10 @@ class Epochs:
         """A text that no process uses twice."""
         return f"{self._process}{next(self._numbers):x}"
 
+    def of(self, namespace: str | None) -> str | None:
+        """The namespace's epoch, if it was heard of."""
+        return self._known.get(namespace)
+
     def known(self, namespace: str | None) -> Known:
         """The namespace's epoch, or one that it does not have, and one to propose."""
         proposal = self._proposal()

@@ -24,7 +24,7 @@ from .scopes import (
 from .windows import leaves_none_out
 
 if TYPE_CHECKING:
-    from .scripts import Intended
+    from .replies import Intended
 
 Member: TypeAlias = tuple[str, bytes]
 """The key of a record in a window, with its sort text; an empty one takes it out."""

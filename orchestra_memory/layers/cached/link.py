@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ...operations import Ref, Revision
 from ...resilience.breaker import Breaker, BreakerSettings
-from . import asks, scripts
+from . import asks, replies
 from .asking import AT_ONCE, Asker
 from .asks import ReadGroup
 from .coalescing import PATIENCE, Coalescer
 from .counters import LinkStatus, Tally
 from .failures import unavailable
 from .healing import Healer
-from .scripts import Intended, Mode, Published
+from .replies import Intended, Published
+from .scripts import Mode
 from .steps import DropStep, Leased, RecordFill, Step, Target, WindowFill
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Link:
         token = self.token()
         since = max(self._healer.since, self._oldest(max_age))
         found = await self._ask(asks.read_window(scope, mode, since, token))
-        reply = Leased(token) if isinstance(found, scripts.Leased) else found
+        reply = Leased(token) if isinstance(found, replies.Leased) else found
         self._tally.add((reply,))
         return reply
 
@@ -221,8 +222,8 @@ class Link:
         self._check("read")  # again, as it may have waited for its turn
         token = self.token()
         ask = asks.read(group, refs, self._healer.since, token)
-        replies = await self._asker.ask(ask)
-        return [Leased(token) if isinstance(reply, scripts.Leased) else reply for reply in replies]
+        answers = await self._asker.ask(ask)
+        return [Leased(token) if isinstance(reply, replies.Leased) else reply for reply in answers]
 
     async def _publish_or_remember(self, steps: Sequence[Step], token: str) -> list[Published]:
         told = False

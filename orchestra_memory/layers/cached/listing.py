@@ -23,8 +23,8 @@ from .below import Below, remaining, until
 from .entries import document_of, row_of
 from .filling import contents_of, may_fill
 from .reading import POLL, Reader
+from .replies import Waiting, Window
 from .scopes import Scope, scope_of
-from .scripts import Waiting, Window
 from .steps import Leased, RecordFill, WindowFill
 from .windows import answer_from, held, plan_for_totals, plans, shows_all, totals_from
 

@@ -9,30 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from .scripts import (
+from .replies import (
     BUSY,
     LEASED,
     Absent,
-    Action,
     Busy,
-    Change,
-    Drop,
     Filled,
-    Filling,
     Found,
     Intended,
-    KeepAbsent,
-    KeepLive,
-    Known,
     Leased,
-    Member,
-    Mode,
     Published,
     RecordReply,
     Waiting,
     Window,
-    WindowFilling,
     WindowReply,
+)
+from .scripts import (
+    Action,
+    Change,
+    Drop,
+    Filling,
+    KeepAbsent,
+    KeepLive,
+    Known,
+    Member,
+    Mode,
+    WindowFilling,
 )
 
 Micros: TypeAlias = int
@@ -165,6 +167,8 @@ def intend(
         count=len(entry.members),
         version=entry.floor,
     )
+    if not entry.ends:
+        entry = _forgotten(entry)  # a record: nobody can use what is known of it any more
     entry = replace(
         entry,
         sequence=told.sequence,

@@ -14,8 +14,8 @@ from ...values import copied
 from .entries import payload
 from .filling import change_for
 from .policy import Policies
+from .replies import Intended, Published
 from .scopes import Scope, matters_to_windows, scopes_of
-from .scripts import Intended, Published
 from .steps import AbsentStep, DropStep, PutStep, Step, Target, WindowStep
 
 BULK: Final = 50

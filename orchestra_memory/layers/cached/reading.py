@@ -36,7 +36,7 @@ from .answers import (
 )
 from .below import Below, remaining, until
 from .entries import CachedRow
-from .scripts import Waiting
+from .replies import Waiting
 from .steps import Leased, RecordFill
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from ...record import Record
 from .entries import FORMAT, document_of, row_in
 from .failures import FAILURES, kind_of, unavailable
 from .keys import Keyspace, may_list
+from .replies import OtherEpoch, publish_replies
 from .scopes import Scope, scopes_of
-from .scripts import PUBLISH, Drop, Known, OtherEpoch, publish_arguments, publish_replies, run
+from .scripts import PUBLISH, Drop, Known, publish_arguments, run
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -19,7 +19,7 @@ from .entries import CachedRow
 from .scopes import Scope, bound_position, is_bare, is_behind, position
 
 if TYPE_CHECKING:
-    from .scripts import Window
+    from .replies import Window
 
 R = TypeVar("R", bound=Record)
 

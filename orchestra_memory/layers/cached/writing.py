@@ -37,8 +37,8 @@ from .outcome import (
     put_documents,
     steps_if_refused,
 )
+from .replies import Found, Intended, Published
 from .scopes import scopes_of
-from .scripts import Found, Intended, Published
 from .steps import Step, Target
 
 if TYPE_CHECKING:

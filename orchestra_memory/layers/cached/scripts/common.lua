@@ -16,14 +16,28 @@ end
 -- Cutting these off the names of all members would take longer than all else.
 local COLON, INTENT, MEMBER = string.byte(':im', 1, 3)
 
--- An entry as a table: its fields of one letter as they are, `i:` as `intents` (expiry by token),
--- `m:` as `members` (names of fields and texts by turns). A key of another type is removed.
-local function load(key)
-  local raw = redis.pcall('HGETALL', key)
-  local entry = {key = key, floor = 0, intents = {}, live = 0, over = 0, members = {}}
+-- A record that is known, and that nobody writes or fills, is one string that readers take without a
+-- script: `floor:filled:sequence:state:` and the payload. All else is a hash: what a record becomes
+-- while it is written or filled, and every window.
+local PACKED = '^(%d+):(%d+):(%d*):([LA]):()'
+local LONGEST_HEAD = 64
+
+local function unpacked(entry, head)
+  local payload_at
+  entry.v, entry.f, entry.n, entry.s, payload_at = string.match(head, PACKED)
+  if not entry.v then
+    redis.call('DEL', entry.key) -- something else; one that is empty looks like none
+    return false
+  end
+  entry.payload_at = payload_at - 1
+  return true
+end
+
+local function unfolded(entry)
+  local raw = redis.pcall('HGETALL', entry.key)
   if raw.err then
-    redis.call('DEL', key)
-    return entry
+    redis.call('DEL', entry.key)
+    return false
   end
   local members, last, first_two = entry.members, 0, string.byte
   for i = 1, #raw, 2 do
@@ -42,10 +56,52 @@ local function load(key)
       end
     end
   end
-  entry.floor = tonumber(entry.v) or 0
-  entry.filled = tonumber(entry.f)
-  entry.known = entry.s and entry.filled and tonumber(entry.v) and true or false
+  return true
+end
+
+-- An entry as a table: its fields of one letter as they are, `i:` as `intents` (expiry by token),
+-- `m:` as `members` (names of fields and texts by turns). A key of another form is removed.
+local function load(key)
+  local entry = {key = key, floor = 0, intents = {}, live = 0, over = 0, members = {}}
+  local head = redis.pcall('GETRANGE', key, 0, LONGEST_HEAD - 1)
+  local is_hash = type(head) == 'table'
+  local there = is_hash and unfolded(entry) or not is_hash and unpacked(entry, head)
+  if there then
+    entry.floor = tonumber(entry.v) or 0
+    entry.filled = tonumber(entry.f)
+    entry.known = entry.s and entry.filled and tonumber(entry.v) and true or false
+  end
   return entry
+end
+
+local function payload_of(entry)
+  if entry.payload_at then return redis.call('GETRANGE', entry.key, entry.payload_at, -1) end
+  return entry.d or ''
+end
+
+-- Keeps what a record is now known to be, and no lease or intent.
+local function pack(entry, version, state, payload, life)
+  local head = table.concat({version, text(now()), entry.n or '', state, ''}, ':')
+  redis.call('SET', entry.key, head .. payload, 'PX', life)
+end
+
+-- Makes a packed entry a hash, with or without what is known, which lives as long as it would have.
+local function unpack_entry(entry, keeping)
+  if not entry.payload_at then return end
+  local fields = {'v', entry.v}
+  if entry.n ~= '' then fields[3], fields[4] = 'n', entry.n end
+  if keeping then
+    for _, field in ipairs({'s', 'f'}) do
+      fields[#fields + 1], fields[#fields + 2] = field, entry[field]
+    end
+    fields[#fields + 1], fields[#fields + 2] = 'd', payload_of(entry)
+  end
+  local left = redis.call('PTTL', entry.key)
+  redis.call('DEL', entry.key)
+  redis.call('HSET', entry.key, unpack(fields))
+  if left > 0 then redis.call('PEXPIRE', entry.key, left) end
+  entry.payload_at = nil
+  if not keeping then entry.s, entry.f, entry.known = nil, nil, false end
 end
 
 local SLICE = 1000 -- what `unpack` may put on the stack at once
@@ -67,6 +123,7 @@ local FORGOTTEN = {'d', 's', 'f', 'c', 'b', 'x', 'l', 'lx'}
 
 -- Removes what an entry knows, and its lease.
 local function forget(entry)
+  unpack_entry(entry, false)
   local fields = {unpack(FORGOTTEN)}
   for i = 1, #entry.members, 2 do fields[#fields + 1] = entry.members[i] end
   remove(entry, fields)

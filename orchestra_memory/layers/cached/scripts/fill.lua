@@ -15,9 +15,7 @@ local function fill(entry, version, state, payload, life)
     give_back(entry)
     return 0
   end
-  redis.call('HSET', entry.key, 'v', version, 's', state, 'd', payload, 'f', text(now()))
-  give_back(entry)
-  redis.call('PEXPIRE', entry.key, life)
+  pack(entry, version, state, payload, life)
   return 1
 end
 

@@ -12,6 +12,7 @@ end
 -- The other way round a refusal left the data, and no fence.
 local function clear(entry)
   local mine = entry.intents[ARGV[3]] ~= nil
+  unpack_entry(entry, false) -- no writer that is known of; and then it is not alone
   redis.call('HDEL', entry.key, 'i:' .. ARGV[3], 'l', 'lx')
   local alone = mine and entry.live + entry.over == 1
   return mine, alone
@@ -30,8 +31,7 @@ end
 
 local function keep(entry, valid, floor, state, payload, life)
   if not valid or tonumber(floor) < entry.floor then return drop(entry, floor) end
-  redis.call('HSET', entry.key, 'v', floor, 's', state, 'd', payload, 'f', text(now()))
-  redis.call('PEXPIRE', entry.key, life)
+  pack(entry, floor, state, payload, life)
   return 1
 end
 

@@ -10,6 +10,7 @@ end
 
 local function take(entry)
   local life = tonumber(ARGV[5])
+  unpack_entry(entry, true)
   redis.call('HSET', entry.key, 'l', token, 'lx', text(now() + life * 1000))
   -- Where something is known its end stays: the lease may go with it, the promised age may not.
   if not entry.known or redis.call('PTTL', entry.key) < 0 then

@@ -57,7 +57,7 @@ class Ready(Source, Generic[T]):
         await anyio.lowlevel.checkpoint()
         if self._failure is None:
             try:
-                await mapped(self._to_op, islice(self._items, CHUNK), self._gathered)
+                await mapped(self._to_op, islice(self._items, CHUNK), into=self._gathered)
             except Exception as error:  # noqa: BLE001 -- raised when what came before it is taken
                 self._failure = error
         chunk, self._gathered = self._gathered, []

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from math import inf
 from typing import Any, Protocol, TypeVar
 
@@ -104,7 +105,7 @@ class MemoryManager(Protocol):
         self, model: type[R], keys: Iterable[str], *, options: Options = DEFAULT
     ) -> list[R | None]:
         """The records with these ids, in their order, ``None`` where there is none."""
-        refs = await mapped(lambda key: Ref(model, key), keys)
+        refs = await mapped(Ref, repeat(model), keys)
         return (await self.read(refs, options=options)).records
 
     async def put(

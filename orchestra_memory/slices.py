@@ -11,7 +11,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 import anyio.lowlevel
 
@@ -36,18 +36,27 @@ async def sliced(items: Iterable[T]) -> AsyncIterator[T]:
             slice_end = time.monotonic() + SLICE_SECONDS
 
 
+@overload
 async def mapped(
-    function: Callable[[T], U], items: Iterable[T], into: list[U] | None = None
+    function: Callable[[T], U], items: Iterable[T], /, *, into: list[U] | None = None
+) -> list[U]: ...
+@overload
+async def mapped(
+    function: Callable[..., U], /, *items: Iterable[Any], into: list[U] | None = None
+) -> list[U]: ...
+async def mapped(
+    function: Callable[..., U], /, *items: Iterable[Any], into: list[U] | None = None
 ) -> list[U]:
     """What `function` makes of each item, with pauses in which the event loop can turn.
 
-    It is put `into` a list if one is given, which has what came before an error.
+    As with `map`, several iterables give an argument each. It is put `into` a list if one is given,
+    which has what came before an error.
     """
     results = [] if into is None else into
     add, clock = results.append, time.monotonic
     slice_end = clock() + SLICE_SECONDS
-    for item in items:
-        add(function(item))
+    for result in map(function, *items):
+        add(result)
         if clock() > slice_end:
             await anyio.lowlevel.checkpoint()
             slice_end = clock() + SLICE_SECONDS

@@ -218,7 +218,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) or to_list is None else to_list()
 
 
-def _vector(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Vector:
+def vector_of(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Vector:
     """The numbers, looked at one by one only if they may be of any type."""
     if info.context is STORED and type(value) is Vector and _is_embedding(value):
         return value
@@ -256,7 +256,7 @@ else:
     Embedding = Annotated[
         list[Annotated[float, Field(allow_inf_nan=False)]],
         Field(min_length=1, max_length=MAX_VECTOR_DIMENSIONS),
-        WrapValidator(_vector),
+        WrapValidator(vector_of),
     ]
 
 UtcDatetime = Annotated[datetime, AfterValidator(to_utc)]

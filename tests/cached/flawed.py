@@ -121,6 +121,14 @@ def _fence_ignored(entry: Entry, now: int, asked: Reading) -> tuple[Entry, Recor
     return replace(after, intents=fences), reply
 
 
+def _fence_beside_what_is_known(
+    entry: Entry, now: int, token: str, life: int, keep: int
+) -> tuple[Entry, Intended]:
+    after, told = model.intend(entry, now, token, life, keep)
+    known = replace(after, state=entry.state, payload=entry.payload, filled_at=entry.filled_at)
+    return known, told
+
+
 def _own_fence_ignored(
     entry: Entry, now: int, token: str, keep: int, action: Action
 ) -> tuple[Entry, Published]:
@@ -169,8 +177,12 @@ def _push_if_there(
 
 FILL_WITHOUT_LEASE = Scripts(fill=_unleased_fill)
 FLOOR_DROPPED_AND_FILL_WITHOUT_LEASE = Scripts(read=_floor_dropped, fill=_unleased_fill)
-EXPIRED_FENCE_IGNORED = Scripts(read=_expired_ignored)
-FENCE_IGNORED = Scripts(read=_fence_ignored, read_window=_fence_ignored_by_lists)
+EXPIRED_FENCE_IGNORED = Scripts(read=_expired_ignored, intend=_fence_beside_what_is_known)
+FENCE_IGNORED = Scripts(
+    read=_fence_ignored,
+    read_window=_fence_ignored_by_lists,
+    intend=_fence_beside_what_is_known,
+)
 OWN_FENCE_IGNORED = Scripts(publish=_own_fence_ignored)
 FLOOR_IGNORED = Scripts(publish=_floor_ignored)
 

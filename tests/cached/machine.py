@@ -367,7 +367,7 @@ class CachedMachine(RuleBasedStateMachine):
         """Let times be over that begin so in a name."""
         self.world.loop.outside += 1
         for key in self.world.keys:
-            if not key.endswith(":epoch"):
+            if await self.redis.type(key) == b"hash":
                 names = [name.decode() for name in await self.redis.hkeys(key)]
                 over = {name: "1" for name in names if name.startswith(prefixes)}
                 if over:

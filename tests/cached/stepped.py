@@ -37,6 +37,9 @@ from orchestra_memory.operations import DEFAULT, Measure, Op
 
 SCRIPTS = (READ, READ_WINDOW, FILL, FILL_WINDOW, INTEND, PUBLISH)
 NAMES = {name: script.name for script in SCRIPTS for name in (script.sha, script.source)}
+EVALUATE = {"EVAL", "EVALSHA"}
+LOOK = "MGET"
+"""What is asked before a script is."""
 SHORT = 0.1
 """Timers that are due within so many seconds belong to the present step."""
 STUCK = 20.0
@@ -191,7 +194,7 @@ class GatedRedis:
         self._keys = keys
 
     async def execute_command(self, *args: Any) -> Any:
-        script = NAMES.get(args[1]) if args[0] in {"EVAL", "EVALSHA"} else None
+        script = LOOK if args[0] == LOOK else NAMES.get(args[1]) if args[0] in EVALUATE else None
         fate = Fate.DONE
         if script is not None:
             self._check()
@@ -213,7 +216,7 @@ class GatedRedis:
             reply = await self._redis.execute_command(*args)
         finally:
             self._loop.outside -= 1
-        if script is not None:
+        if script not in {None, LOOK}:
             keys = [str(key) for key in args[3 : 3 + args[2]]]
             self._keys.update(dict.fromkeys(keys))
             call = CALL.get()

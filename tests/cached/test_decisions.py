@@ -38,7 +38,7 @@ from orchestra_memory.layers.cached.answers import (
     read_mode,
     unknown,
 )
-from orchestra_memory.layers.cached.entries import payload
+from orchestra_memory.layers.cached.entries import payload, row_in
 from orchestra_memory.layers.cached.link import LinkStatus
 from orchestra_memory.layers.cached.listing import cut_to, one_more, window_mode
 from orchestra_memory.layers.cached.memory import health_of
@@ -49,7 +49,6 @@ from orchestra_memory.layers.cached.outcome import (
     fence_seconds,
     floors_of,
     moved_by,
-    put_documents,
     scopes_by_key,
     steps_if_refused,
     told_scopes,
@@ -66,7 +65,7 @@ from orchestra_memory.layers.cached.steps import (
     WindowStep,
 )
 from orchestra_memory.testing.contract.models import Lease, Note
-from orchestra_memory.values import utc_now
+from orchestra_memory.values import same, utc_now
 
 from .beneath import NOW, A, said
 
@@ -94,7 +93,8 @@ def worked(*ops, one_commit: bool = True, moved=None) -> Work:
 
 
 def steps(work: Work, receipt: Receipt, intended=None, policies: Policies = POLICIES) -> list:
-    outcome = Outcome(work, receipt, put_documents(work), intended or {}, policies)
+    work.prepare()
+    outcome = Outcome(work, receipt, intended or {}, policies)
     return list(outcome.steps())
 
 
@@ -404,9 +404,19 @@ class TestOutcomes:
 
     def test_what_was_put_is_taken_as_it_is_then(self):
         note = Note(id="a", data={"x": 1})
-        documents = put_documents(worked(Put(note)))
+        work = worked(Put(note))
+        work.prepare()
         note.data["x"] = 2
-        assert documents[0]["data"] == {"x": 1}
+        assert work.puts[0].document["data"] == {"x": 1}
+
+    @pytest.mark.parametrize("changed", [2, 1.0, True])
+    def test_what_changed_since_it_was_prepared_is_prepared_anew(self, changed):
+        note = Note(id="a", data={"x": 1})
+        work = worked(Put(note))
+        work.prepare_early()
+        note.data["x"] = changed
+        put = steps(work, Receipt((5,), 9))[0]
+        assert same(row_in(A, put.payload).document["data"], {"x": changed})
 
     def test_after_a_refusal_records_are_dropped_and_lists_are_kept(self):
         unready = Intended(sequence=1, ready=False, complete=False, bound=b"", count=0)

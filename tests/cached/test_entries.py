@@ -207,8 +207,9 @@ PARTS = st.tuples(
     st.just("anything") | JSON,
     st.just("a") | JSON,
     st.just(1) | JSON,
+    st.just(None) | JSON,
     st.just({"id": "a", "schema_version": 3}) | JSON,
-    *[st.just({}) | st.dictionaries(st.sampled_from(["when", "id", "data"]), JSON) | JSON] * 3,
+    *[st.just([]) | st.lists(st.sampled_from(["when", "id", "data"])) | JSON] * 3,
 )
 
 

@@ -14,6 +14,7 @@ from orchestra_memory.layers.cached.filling import change_for, contents_of, may_
 from orchestra_memory.layers.cached.replies import Intended
 from orchestra_memory.layers.cached.scopes import (
     Scope,
+    sort_text,
 )
 
 from .turns import NOW, Change, Fact, Task, Turn, filled, history, run, scoped, turns
@@ -56,8 +57,10 @@ def test_what_lacks_the_order_of_a_part_of_a_scope_leaves_it() -> None:
     contents = contents_of(query, page, [encode(ordered)], 9)
     assert contents
     intended = Intended(0, True, False, contents.bound, 1)
-    assert change_for(scope, intended, {"a": encode(lacking)}, 9) == (("a", b""),)
-    assert change_for(scope, intended, {"a": encode(ordered)}, 9) == contents.members
+    assert change_for(scope, intended, {"a": sort_text(scope, encode(lacking))}, 9) == (("a", b""),)
+    assert (
+        change_for(scope, intended, {"a": sort_text(scope, encode(ordered))}, 9) == contents.members
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_a_page_that_is_not_in_the_order_of_its_records_fills_nothing() -> None:
 
 def test_a_window_that_others_write_or_that_has_grown_is_dropped() -> None:
     scope, record = Scope(Fact, ("user",), ("u",)), Fact(id="a", user="u", at=NOW)
-    documents = {"a": encode(record)}
-    assert change_for(scope, Intended(0, True, True, b"", 3), documents, 2) is not None
-    assert change_for(scope, Intended(0, True, True, b"", 4), documents, 2) is None
-    assert change_for(scope, Intended(0, False, True, b"", 0), documents, 2) is None
+    sorts = {"a": sort_text(scope, encode(record))}
+    assert change_for(scope, Intended(0, True, True, b"", 3), sorts, 2) is not None
+    assert change_for(scope, Intended(0, True, True, b"", 4), sorts, 2) is None
+    assert change_for(scope, Intended(0, False, True, b"", 0), sorts, 2) is None

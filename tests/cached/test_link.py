@@ -156,11 +156,22 @@ async def test_answers_follow_what_was_asked_across_namespaces(server):
         assert found == ["one a", "None b", "two c", "one d", "None a"]
 
 
-async def test_one_read_is_one_command(server):
+async def test_what_is_known_is_read_without_a_script(server):
+    async with linked(server.url) as link, admin(server) as redis:
+        for key in "ab":
+            await fill(link, key)
+        before = await scripts_run(redis)
+        assert all(isinstance(reply, Found) for reply in await link.read([ref(), ref("b")]))
+        assert await scripts_run(redis) == before
+
+
+async def test_one_script_tells_the_rest(server):
     async with linked(server.url) as link, admin(server) as redis:
         await fill(link)
         before = await scripts_run(redis)
-        await read(link)
+        known, unknown = await link.read([ref(), ref("b")])
+        assert isinstance(known, Found)
+        assert isinstance(unknown, Leased)
         assert await scripts_run(redis) == before + 1
 
 
@@ -339,10 +350,10 @@ async def test_garbage_in_a_key_is_a_miss_and_no_outage(server, garbage):
         await fill(link)
         await fill(link, "b")
         key = await key_of(redis)
+        await redis.delete(key)
         if garbage == "fields":
             await redis.hset(key, mapping={"v": "much", "f": "\xff", "lx": "?", "i:t": "soon"})
         else:
-            await redis.delete(key)
             await (redis.set(key, "x") if garbage == "text" else redis.rpush(key, "x"))
         broken, whole = await link.read([ref(), ref("b")])
         assert isinstance(broken, Leased)

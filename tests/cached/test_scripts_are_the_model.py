@@ -15,6 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError
 
 from orchestra_memory.layers.cached import model, replies, scripts
+from orchestra_memory.layers.cached.members import unpacked
 from orchestra_memory.layers.cached.model import NOTHING, Entry, Reading
 from orchestra_memory.layers.cached.replies import (
     BUSY,
@@ -124,9 +125,7 @@ class Cache:
             ),
             complete=fields.get(b"c") == b"1",
             bound=fields.get(b"b", b""),
-            members=frozenset(
-                (name[2:].decode(), sort) for name, sort in fields.items() if name.startswith(b"m:")
-            ),
+            members=frozenset(unpacked(fields[b"m"]) if b"m" in fields else ()),
             expires=_minutes(self.client.pttl(self.key)),
         )
 
@@ -185,8 +184,8 @@ VERSIONS = st.integers(0, 3)
 TTLS = st.sampled_from([FAR, 2 * FAR])
 LIVES = st.sampled_from([FAR, FAR, OVER])
 KEEPS = st.sampled_from([FAR // 2, FAR, 3 * FAR])
-IDS = st.sampled_from(["a", "b", "ü{}:"])
-SORTS = st.sampled_from([b"1", b"2", b"\xff\x00"])
+IDS = st.sampled_from(["a", "b", "ü{}:", "a\x1f", "\x1b0"])
+SORTS = st.sampled_from([b"1", b"2", b"a", b"\xff\x00", b"\x1f\x1b1"])
 
 READINGS = st.builds(
     Reading,

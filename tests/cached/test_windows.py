@@ -21,6 +21,7 @@ from orchestra_memory.layers.cached.filling import change_for, contents_of
 from orchestra_memory.layers.cached.replies import Intended, Window
 from orchestra_memory.layers.cached.scopes import (
     Scope,
+    sort_text,
 )
 from orchestra_memory.layers.cached.windows import (
     Held,
@@ -248,7 +249,7 @@ def test_a_window_of_another_order_or_of_garbage_is_of_no_use() -> None:
         assert held(theirs, store.window) is None
         intended = Intended(0, True, False, store.window.bound, 2)
         task = Task(id="a", user="u", at=NOW)
-        assert change_for(theirs, intended, {"a": encode(task)}, 9) is None
+        assert change_for(theirs, intended, {"a": sort_text(ours, encode(task))}, 9) is None
         for bound, members in [
             (b"", ()),
             (b"\xff", ()),

@@ -42,6 +42,7 @@ from orchestra_memory.layers.cached.scopes import (
     matters_to_windows,
     scope_of,
     scopes_of,
+    sort_text,
 )
 from orchestra_memory.layers.cached.windows import (
     held,
@@ -222,7 +223,9 @@ class Store:
         if window is None or self.scope not in scopes_of(self.ref(record.key), encode(record)):
             return
         intended = Intended(0, True, window.complete, window.bound, len(window.members))
-        changes = change_for(self.scope, intended, {record.key: encode(record)}, MOST)
+        changes = change_for(
+            self.scope, intended, {record.key: sort_text(self.scope, encode(record))}, MOST
+        )
         if changes is None:
             self.window = None
             return

@@ -29,7 +29,6 @@ class Unreadable:
 
 
 UNREADABLE: Final = Unreadable()
-BUSY: Final = Busy()
 Miss: TypeAlias = Busy | Leased | Waiting | Unreadable
 """Why the cache does not answer."""
 _MISSES: Final = frozenset({Busy, Leased, Waiting, Unreadable})
@@ -47,10 +46,11 @@ class Form(Generic[T]):
 
 
 def _opened_stored(ref: Ref[R], found: Found, now: Revision) -> Stored[R] | None | Unreadable:
-    stored = stored_in(ref, found.payload, age=max(0, now - found.filled_at) / 1e6)
+    age = (now - found.filled_at) / 1e6
+    stored = stored_in(ref, found.payload, age if age > 0 else 0.0)
     if stored is None:
         return UNREADABLE
-    return None if is_expired(vars(stored.record)) else stored
+    return None if is_expired(stored.record.__dict__) else stored
 
 
 def _opened_row(ref: Ref[Any], found: Found, now: Revision) -> CachedRow | Unreadable:

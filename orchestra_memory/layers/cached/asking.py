@@ -31,8 +31,14 @@ EPOCHS: Final = 4
 """How often one call follows a namespace into another epoch."""
 EXCUSED: Final = 1.0
 """Seconds without an answer that a busy event loop excuses: a dead Redis would hide behind more."""
-AT_ONCE: Final = 16
-"""Scripts under way at once, besides the reads that share some; the others wait for their turn."""
+AT_ONCE: Final = 4
+"""Scripts under way at once, besides the reads that share some; the others wait for their turn.
+Each needs a connection, and where that has to be made first, an answer takes several times as
+long."""
+FEW: Final = 50
+"""Entries of a script beside which others may be under way. Of those with more, for which Redis
+does nothing else for milliseconds, one is under way at a time: else one would wait for the other
+within the time that it has for itself."""
 TICKS: Final = 4
 """How often the loop's lag is looked at in the time of one call."""
 RESTARTED: Final = frozenset({"connection", "loading", "readonly"})
@@ -138,7 +144,10 @@ class Asker:
     async def _reply(self, ask: Ask[Any]) -> object:
         """What the script replies, sent along only where Redis does not know it."""
         try:
-            return await self._wire.run("EVALSHA", ask.script.sha, *self._command(ask))
+            command = self._command(ask)
+            return await self._wire.run(
+                "EVALSHA", ask.script.sha, *command, meanwhile=ask.meanwhile
+            )
         except NoScriptError:
             await self._epochs.probe()  # as it may have been restarted
         return await self._wire.run("EVAL", ask.script.source, *self._command(ask))
@@ -150,9 +159,8 @@ class Asker:
 
     def _keys(self, ask: Ask[Any], epoch: str) -> list[str]:
         """That of the epoch, and those of the entries."""
-        of = self._keyspace.key
-        keys = [of(target, epoch) for target in ask.targets]
-        return [self._keyspace.epoch_key(ask.namespace), *keys]
+        keyspace = self._keyspace
+        return [keyspace.epoch_key(ask.namespace), *keyspace.keys(ask.targets, epoch)]
 
     @asynccontextmanager
     async def _within(self, seconds: float, operation: str) -> AsyncIterator[None]:

@@ -46,7 +46,7 @@ class Ask(Generic[T]):
     """A script, what it is to be run on, its arguments, and how its answer is to be read.
 
     ``known``, if there is one, is tried first: it makes the answer of the epoch and the entries as
-    a plain ``MGET`` finds them, or ``None``.
+    a plain ``MGET`` finds them, or ``None``. ``meanwhile`` is called while Redis runs the script.
     """
 
     operation: str
@@ -56,6 +56,7 @@ class Ask(Generic[T]):
     arguments: Callable[[Known], Sequence[Argument]]
     parse: Callable[[Any], T | OtherEpoch]
     known: Callable[[Any, str], T | None] | None = None
+    meanwhile: Callable[[], object] | None = None
 
 
 class ReadGroup(NamedTuple):
@@ -120,7 +121,12 @@ def fill_window(filled: WindowFill) -> Ask[Filled]:
     )
 
 
-def intend(targets: Sequence[Target], token: str, seconds: float) -> Ask[list[Intended]]:
+def intend(
+    targets: Sequence[Target],
+    token: str,
+    seconds: float,
+    meanwhile: Callable[[], object] | None = None,
+) -> Ask[list[Intended]]:
     return Ask(
         "intend",
         targets[0].namespace,
@@ -133,6 +139,7 @@ def intend(targets: Sequence[Target], token: str, seconds: float) -> Ask[list[In
             keep=milliseconds(seconds + KEPT),
         ),
         replies.intend_replies,
+        meanwhile=meanwhile,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from ...codec.document import Document
+from ...matching import SortKey
 from ...operations import Page
 from ...queries import Query
+from .members import Member
 from .scopes import (
     Scope,
     bound_position,
@@ -25,9 +27,6 @@ from .windows import leaves_none_out
 
 if TYPE_CHECKING:
     from .replies import Intended
-
-Member: TypeAlias = tuple[str, bytes]
-"""The key of a record in a window, with its sort text; an empty one takes it out."""
 
 MAX_SORT_BYTES: Final = 4_096
 """Windows with longer sort texts are not kept."""
@@ -95,23 +94,27 @@ def _are_in_order(scope: Scope, members: Iterable[Member]) -> bool:
 
 
 def change_for(
-    scope: Scope, intended: Intended, documents: Mapping[str, Document], most: int
+    scope: Scope, intended: Intended, sorts: Mapping[str, bytes], most: int
 ) -> tuple[Member, ...] | None:
     """How a window changes by records put into its scope; ``None`` if it is to be dropped.
 
-    ``documents`` are what is stored now, by key. ``most`` is how many members a window is filled
-    with; at twice as many it is dropped.
+    ``sorts`` are the sort texts of what is stored now, by key. ``most`` is how many members a
+    window is filled with; at twice as many it is dropped.
     """
     bound = None if intended.complete else bound_position(scope, intended.bound)
     is_known = intended.complete or bound is not None
-    if not intended.ready or not is_known or intended.count + len(documents) > 2 * most:
+    if not intended.ready or not is_known or intended.count + len(sorts) > 2 * most:
         return None
-    changes: list[Member] = []
-    for key, document in documents.items():
-        sort = sort_text(scope, document)
-        place = position(scope, sort, key)
-        if place is None or len(sort) > MAX_SORT_BYTES:
-            return None
-        is_out = bound and (not is_whole(scope, place) or is_behind(scope, place, bound))
-        changes.append((key, b"" if is_out else sort))
-    return tuple(changes)
+    if any(len(sort) > MAX_SORT_BYTES for sort in sorts.values()):
+        return None
+    return tuple(
+        [(key, b"" if _is_out(scope, sort, key, bound) else sort) for key, sort in sorts.items()]
+    )
+
+
+def _is_out(scope: Scope, sort: bytes, key: str, bound: SortKey | None) -> bool:
+    """Whether a record stands behind the end of a window that is not complete."""
+    if bound is None:
+        return False
+    place = position(scope, sort, key)
+    return place is None or not is_whole(scope, place) or is_behind(scope, place, bound)

@@ -11,7 +11,7 @@ from typing import Final
 from ...errors import CacheUnavailable
 from ...operations import Revision
 from ...resilience.breaker import Breaker, State
-from .asking import Asker
+from .asking import AT_ONCE, Asker
 from .coalescing import LANES, MOST_KEYS
 from .failures import MEANING
 from .pending import Pending
@@ -112,7 +112,8 @@ class Healer:
         if self._breaker.state is State.CLOSED:
             # Those who come first should not have to wait for the other connections.
             await asyncio.gather(
-                *(self._asker.probe(CONNECTING) for _ in range(LANES)), return_exceptions=True
+                *(self._asker.probe(CONNECTING) for _ in range(LANES + AT_ONCE + 1)),
+                return_exceptions=True,
             )
 
     async def _try(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
@@ -40,9 +41,26 @@ class Keyspace:
             return self.window_key(target, epoch)
         return self.record_key(target, epoch)
 
+    def keys(self, targets: Iterable[Ref[Any] | Scope], epoch: str) -> list[str]:
+        """The same for many of one namespace."""
+        heads: dict[type[Any], str] = {}
+        keys: list[str] = []
+        for target in targets:
+            if isinstance(target, Scope) or len(name := stored_id(target.key)) * 4 > MAX_NAME_BYTES:
+                keys.append(self.key(target, epoch))
+                continue
+            if target.model not in heads:
+                heads[target.model] = self._head(target, epoch, "r")
+            keys.append(heads[target.model] + name)
+        return keys
+
     def record_key(self, ref: Ref[Any], epoch: str) -> str:
         kind, name = _short("r", stored_id(ref.key))
-        return f"{self._tag(ref.namespace)}:{epoch}:{kind}:{_escaped(ref.collection)}:{name}"
+        return self._head(ref, epoch, kind) + name
+
+    def _head(self, ref: Ref[Any], epoch: str, kind: str) -> str:
+        """What the keys of all records of this type begin with."""
+        return f"{self._tag(ref.namespace)}:{epoch}:{kind}:{_escaped(ref.collection)}:"
 
     def window_key(self, scope: Scope, epoch: str) -> str:
         kind, name = _short("w", ",".join(map(_escaped, scope.values)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from ...operations import Ref, Revision
 from ...resilience.breaker import Breaker, BreakerSettings
 from . import asks, replies
-from .asking import AT_ONCE, Asker
+from .asking import AT_ONCE, FEW, Asker
 from .asks import ReadGroup
 from .coalescing import PATIENCE, Coalescer
 from .counters import LinkStatus, Tally
@@ -68,7 +68,8 @@ class Link:
             partial(self._asker.refusal, "busy", "read"),
         )
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._publishing: set[asyncio.Task[list[Published]]] = set()
+        self._large = asyncio.Semaphore(1)
+        self._publishing: set[asyncio.Task[None]] = set()
         self._tally = Tally()
 
     def __repr__(self) -> str:
@@ -136,26 +137,41 @@ class Link:
         await self._ask(asks.fill_window(fill))
 
     async def intend(
-        self, targets: Sequence[Target], *, token: str, seconds: float
+        self,
+        targets: Sequence[Target],
+        *,
+        token: str,
+        seconds: float,
+        meanwhile: Callable[[], object] | None = None,
     ) -> list[Intended]:
-        """Fence the entries: no reader uses or fills them until published, or ``seconds`` later."""
+        """Fence the entries: no reader uses or fills them until published, or ``seconds`` later.
+
+        ``meanwhile`` is called while Redis is at it, if there is one; it must not raise.
+        """
         answers: dict[int, Intended] = {}
         for places in asks.together(targets):
             some = [targets[place] for place in places]
-            told = await self._ask(asks.intend(some, token, seconds))
+            told = await self._ask(asks.intend(some, token, seconds, meanwhile))
             answers.update(zip(places, told, strict=True))
         return [answers[place] for place in range(len(targets))]
 
     async def publish(self, steps: Sequence[Step], *, token: str) -> list[Published]:
         """Tell what became of a write, and lift its fence.
 
-        It goes on, within its own ``timeout``, when the caller is cancelled. What it could not tell
-        is remembered as with `remember` before it raises. Call it while `bypassed`, too.
+        When the caller is cancelled it is told all the same. What it could not tell is remembered
+        as with `remember` before it raises. Call it while `bypassed`, too.
         """
-        task = asyncio.create_task(self._publish_or_remember(steps, token))
-        self._publishing.add(task)
-        task.add_done_callback(self._published)
-        return await asyncio.shield(task)
+        try:
+            return await self._publish(steps, token, self._ask)
+        except asyncio.CancelledError:
+            # Telling it twice does no harm: the fence is gone then, and nothing is kept.
+            task = asyncio.create_task(self._publish_or_remember(steps, token))
+            self._publishing.add(task)
+            task.add_done_callback(self._published)
+            raise
+        except BaseException:
+            self._remember(steps)
+            raise
 
     def remember(self, floors: Iterable[tuple[Target, Revision]]) -> None:
         """Invalidations Redis was not told; nothing is read from it until they are published.
@@ -201,22 +217,23 @@ class Link:
 
     async def _ask(self, ask: Ask[T]) -> T:
         self._check(ask.operation)
-        if self._turns.locked():
-            return await self._waited(ask)
-        async with self._turns:
+        turns = self._turns if len(ask.targets) <= FEW else self._large
+        if turns.locked():
+            return await self._waited(ask, turns)
+        async with turns:
             return await self._asker.ask(ask)
 
-    async def _waited(self, ask: Ask[T]) -> T:
+    async def _waited(self, ask: Ask[T], turns: asyncio.Semaphore) -> T:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._turns.acquire()
+                await turns.acquire()
         except TimeoutError as error:
             raise self._asker.refusal("busy", ask.operation) from error
         try:
             self._check(ask.operation)  # again, as it has waited
             return await self._asker.ask(ask)
         finally:
-            self._turns.release()
+            turns.release()
 
     async def _read(self, group: ReadGroup, refs: Sequence[Ref[Any]]) -> list[RecordReply]:
         self._check("read")  # again, as it may have waited for its turn
@@ -225,15 +242,17 @@ class Link:
         answers = await self._asker.ask(ask)
         return [Leased(token) if isinstance(reply, replies.Leased) else reply for reply in answers]
 
-    async def _publish_or_remember(self, steps: Sequence[Step], token: str) -> list[Published]:
+    async def _publish_or_remember(self, steps: Sequence[Step], token: str) -> None:
         told = False
         try:
-            answers = await self._publish(steps, token, self._ask)
+            await self._publish(steps, token, self._ask)
             told = True
         finally:
             if not told:
-                self.remember((step.target, step.floor) for step in steps)
-        return answers
+                self._remember(steps)
+
+    def _remember(self, steps: Iterable[Step]) -> None:
+        self.remember((step.target, step.floor) for step in steps)
 
     async def _publish(
         self,
@@ -252,7 +271,7 @@ class Link:
         # A token without an intent: the entry gets the floor, and nothing else is kept of it.
         await self._publish(steps, self.token(), self._asker.ask)
 
-    def _published(self, task: asyncio.Task[list[Published]]) -> None:
+    def _published(self, task: asyncio.Task[None]) -> None:
         self._publishing.discard(task)
         if not task.cancelled():
             task.exception()  # its caller may be gone

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from .members import Member
 from .replies import (
     BUSY,
     LEASED,
@@ -32,7 +33,6 @@ from .scripts import (
     KeepAbsent,
     KeepLive,
     Known,
-    Member,
     Mode,
     WindowFilling,
 )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ...backends.batches import record_of
 from ...codec.document import Document, encode
+from ...errors import InvalidRecord
 from ...operations import Delete, Op, Patch, Put, Receipt, Ref, Revision
 from ...record import Record, spec_of
-from ...values import copied
-from .entries import payload
+from .entries import sealed
 from .filling import change_for
 from .policy import Policies
+from .preparing import PreparedPut
 from .replies import Intended, Published
 from .scopes import Scope, matters_to_windows, scopes_of
 from .steps import AbsentStep, DropStep, PutStep, Step, Target, WindowStep
@@ -42,6 +44,8 @@ class Work:
     """Whether the receipt's version is that of every operation."""
     last: dict[Hashable, int] = field(default_factory=dict[Hashable, int])
     scopes: dict[Scope, list[int]] = field(default_factory=dict[Scope, list[int]])
+    puts: dict[int, PreparedPut] = field(default_factory=dict[int, PreparedPut])
+    """What is put, by the places of the operations that are the last on their record."""
 
     @property
     def bulk(self) -> bool:
@@ -55,6 +59,21 @@ class Work:
         own = [] if record is None else scopes_of(op.ref, told_scopes(record))
         for scope in dict.fromkeys([*own, *self.moved.get(op.ref, ())]):
             self.scopes.setdefault(scope, []).append(place)
+
+    def prepare(self) -> None:
+        """Make ready all that is put, as it is now. Raises ``InvalidRecord``."""
+        for place in () if self.bulk else self.last.values():
+            op, known = self.ops[place], self.puts.get(place)
+            if isinstance(op, Put) and (known is None or not known.is_still(op.record)):
+                scopes = [scope for scope, places in self.scopes.items() if place in places]
+                self.puts[place] = PreparedPut(op, scopes)
+
+    def prepare_early(self) -> None:
+        """The same before it has to be, with all that is made of it later."""
+        with suppress(InvalidRecord):
+            self.prepare()
+            for put in self.puts.values():
+                _ = put.text, put.sorts
 
     def targets(self) -> list[Target]:
         """The records, then the scopes."""
@@ -151,8 +170,6 @@ class Outcome:
 
     work: Work
     receipt: Receipt
-    documents: Mapping[int, Document]
-    """What was put, by the places of the operations that were the last on their record."""
     intended: Mapping[Scope, Intended]
     policies: Policies
 
@@ -176,9 +193,10 @@ class Outcome:
         model, policy = op.ref.model, self.policies.of(op.ref.model)
         if isinstance(op, Delete) and self.work.is_one_commit and floor:
             return AbsentStep(op.ref, floor, self.policies.absent_ttl(model))
-        if place not in self.documents or not policy.records or not self._is_told(place):
+        put = self.work.puts.get(place)
+        if put is None or put.text is None or not policy.records or not self._is_told(place):
             return DropStep(op.ref, floor)
-        kept = payload(op.ref, floor, self.documents[place], policy)
+        kept = sealed(put.text, floor, policy)
         if kept is None:
             return DropStep(op.ref, floor)
         return PutStep(op.ref, floor, kept, self.policies.ttl(model))
@@ -193,12 +211,9 @@ class Outcome:
         only_puts = all(isinstance(self.work.ops[place], Put) for place in places)
         if intended is None or not only_puts or self.work.bulk:
             return DropStep(scope, floor)
-        written = {
-            self.work.ops[place].ref.key: self.documents[place]
-            for place in places
-            if place in self.documents
-        }
-        changes = change_for(scope, intended, written, policy.window)
+        puts, ops = self.work.puts, self.work.ops
+        sorts = {ops[place].ref.key: puts[place].sorts[scope] for place in places if place in puts}
+        changes = change_for(scope, intended, sorts, policy.window)
         if changes is None or not policy.windows:
             return DropStep(scope, floor)
         ttl = self.policies.ttl(scope.model)
@@ -217,14 +232,3 @@ def steps_if_refused(
             yield WindowStep(target, 0, before.sequence, (), policies.ttl(target.model))
         else:
             yield DropStep(target, 0)
-
-
-def put_documents(work: Work) -> dict[int, Document]:
-    """What is put, as it is now: a record's free JSON may be changed while it is being written."""
-    if work.bulk:
-        return {}
-    return {
-        place: copied(encode(op.record))
-        for place in work.last.values()
-        if isinstance(op := work.ops[place], Put)
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -17,7 +18,6 @@ from ...slices import mapped
 from .answers import (
     AS_ROW,
     AS_STORED,
-    BUSY,
     UNREADABLE,
     Call,
     Form,
@@ -36,7 +36,7 @@ from .answers import (
 )
 from .below import Below, remaining, until
 from .entries import CachedRow
-from .replies import Waiting
+from .replies import BUSY, Waiting
 from .steps import Leased, RecordFill
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ class Reader:
         now = self._link.now()
         if len(refs) == 1:
             return replies, [known(refs[0], replies[0], now, form)]
-        asked = zip(refs, replies, strict=True)
-        return replies, await mapped(lambda pair: known(*pair, now, form), asked)
+        return replies, await mapped(known, refs, replies, repeat(now), repeat(form))
 
     async def _asked(
         self, refs: Sequence[Ref[Any]], mode: ReadMode, max_age: float | None

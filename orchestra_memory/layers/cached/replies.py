@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
-if TYPE_CHECKING:
-    from .scripts import Member
+from .members import Member, unpacked
 
 T = TypeVar("T")
 
@@ -196,12 +195,8 @@ def _record(reply: list[Any]) -> RecordReply:
 def _window(reply: list[Any]) -> WindowReply:
     if reply[0] != b"L":
         return _unknown(reply)
-    _, version, filled_at, complete, bound, flat = reply
-    members = tuple(
-        (stored_id.decode(), _bytes(sort))
-        for stored_id, sort in zip(flat[::2], flat[1::2], strict=True)
-    )
-    return Window(int(version), int(filled_at), complete == b"1", _bytes(bound), members)
+    _, version, filled_at, complete, bound, members = reply
+    return Window(int(version), int(filled_at), complete == b"1", _bytes(bound), unpacked(members))
 
 
 def _unknown(reply: list[Any]) -> Busy | Leased | Waiting:

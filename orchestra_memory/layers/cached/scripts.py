@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from redis.exceptions import NoScriptError
 
+from .members import Member, packed, parts_of
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
@@ -22,8 +24,6 @@ T = TypeVar("T")
 Mode: TypeAlias = Literal["use", "refresh", "peek"]
 """How to read: ``refresh`` leases what is known, too; ``peek`` leases and changes nothing."""
 Argument: TypeAlias = str | bytes | int
-Member: TypeAlias = tuple[str, bytes]
-"""The stored id of a record in a window, and its sort text, which is never empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def fill_window_arguments(known: Known, token: str, filling: WindowFilling) -> l
     """For `FILL_WINDOW`. To give a window's lease back, use `FILL` with version 0."""
     complete, ttl = int(filling.complete), max(1, filling.ttl)
     head = (known.epoch, known.proposal, token, filling.version, complete, filling.bound, ttl)
-    return [*head, *_flat(filling.members)]
+    return [*head, len(filling.members), packed(filling.members)]
 
 
 def intend_arguments(known: Known, token: str, *, life: int, keep: int) -> list[Argument]:
@@ -199,4 +199,4 @@ def _action(action: Action) -> list[Argument]:
 
 
 def _flat(members: Iterable[Member]) -> list[Argument]:
-    return [part for member in members for part in member]
+    return [part for member in members for part in parts_of(member)]

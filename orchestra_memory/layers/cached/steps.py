@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...operations import Ref, Revision
+from .members import Member
 from .scripts import Action, Change, Drop, Filling, KeepAbsent, KeepLive, WindowFilling
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class WindowFill:
     version: Revision
     complete: bool
     bound: bytes
-    members: tuple[tuple[str, bytes], ...]
+    members: tuple[Member, ...]
     ttl: float
 
 
@@ -87,7 +88,7 @@ class WindowStep:
     target: Scope
     floor: Revision
     sequence: int
-    changes: tuple[tuple[str, bytes], ...]
+    changes: tuple[Member, ...]
     ttl: float
 
 

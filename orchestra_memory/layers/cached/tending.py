@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring as quoted
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import anyio
 from redis.exceptions import NoPermissionError
@@ -17,25 +17,23 @@ from ...codec.document import Document
 from ...errors import CacheUnavailable
 from ...operations import Ref
 from ...record import Record
+from .asking import EPOCHS
 from .entries import FORMAT, document_of, row_in
+from .epochs import KEPT
 from .failures import FAILURES, kind_of, unavailable
 from .keys import Keyspace, may_list
 from .replies import OtherEpoch, publish_replies
-from .scopes import Scope, scopes_of
+from .scopes import scopes_of
 from .scripts import PUBLISH, Drop, Known, publish_arguments, run
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-T = TypeVar("T")
-Target: TypeAlias = "Ref[Any] | Scope"
+    from .steps import Target
 
+T = TypeVar("T")
 TIMEOUT: Final = 5.0
 """Seconds Redis may take for one command."""
-EPOCHS: Final = 4
-"""How often a namespace is followed into another epoch."""
-EPOCH_SECONDS: Final = 30 * 24 * 3600
-"""How long an epoch is kept; without one, a namespace begins another."""
 KEEP_MS: Final = 60_000
 """Milliseconds a forgotten entry's floor is kept at least."""
 BATCH: Final = 200
@@ -43,10 +41,22 @@ BATCH: Final = 200
 USER: Final = "user_id"
 """The field by which records belong to a user."""
 
+LOOKS: Final = """
+local text = redis.pcall('GET', KEYS[1])
+if type(text) == 'table' then return redis.call('HGETALL', KEYS[1]) end
+return text and {text} or {}
+"""
+"""What an entry is: the text of a packed one alone, or fields and values by turns."""
+
 SAYS: Final = """
 local replies = {}
 for i, key in ipairs(KEYS) do
-  local payload = redis.pcall('HGET', key, 'd')
+  local payload = redis.pcall('GET', key)
+  if type(payload) == 'string' then
+    payload = string.match(payload, '^%d+:%d+:%d*:L:(.*)')
+  else
+    payload = redis.pcall('HGET', key, 'd')
+  end
   local known = type(payload) == 'string' and string.sub(payload, 1, #ARGV[1]) == ARGV[1]
   replies[i] = known and not string.find(payload, ARGV[2], 1, true) and 0 or 1
 end
@@ -131,9 +141,9 @@ class Tending:
         if epoch is None:
             return Entry()
         key = self._keyspace.record_key(ref, epoch)
-        fields = await self._asked("HGETALL", key)
+        found = await self._asked("EVAL", LOOKS, 1, key)
         left = await self._asked("PTTL", key)
-        return _entry(ref, fields, left) if fields else Entry()
+        return _entry(ref, _fields(found), left) if found else Entry()
 
     async def drop(self, ref: Ref[Any], record: Record | None) -> int:
         """Forget a record, and the lists it is in or was in; how many entries.
@@ -211,7 +221,7 @@ class Tending:
         # What it begins with, if anything, names the run of the server.
         server_run = _text(before or b"").rpartition("@")[0]
         epoch = f"{server_run}@{secrets.token_hex(8)}" if server_run else secrets.token_hex(8)
-        await self._asked("SET", key, epoch, "EX", EPOCH_SECONDS)
+        await self._asked("SET", key, epoch, "EX", KEPT)
 
     async def _batches(self, pattern: str) -> AsyncIterator[list[str]]:
         """Keys of this pattern, at least those that were there all the time."""
@@ -243,6 +253,14 @@ def _literal(text: str) -> str:
 
 def _text(reply: bytes | str) -> str:
     return reply.decode() if isinstance(reply, bytes) else reply
+
+
+def _fields(found: Sequence[bytes]) -> Mapping[bytes, bytes]:
+    """Those of an entry, packed or not."""
+    if len(found) > 1:
+        return dict(zip(found[::2], found[1::2], strict=True))
+    values = found[0].split(b":", 4)
+    return dict(zip((b"v", b"f", b"n", b"s", b"d"), values, strict=False))
 
 
 def _entry(ref: Ref[Any], fields: Mapping[bytes, bytes], left_ms: int) -> Entry:

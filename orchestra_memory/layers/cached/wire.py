@@ -47,13 +47,20 @@ class Wire:
         """How many connections were made so far; 0 where the pool does not say."""
         return getattr(self._pool, "made", 0)
 
-    async def run(self, *command: Argument) -> object:
-        """The answer to a command, in bytes. Raises what redis-py raises."""
+    async def run(
+        self, *command: Argument, meanwhile: Callable[[], object] | None = None
+    ) -> object:
+        """The answer to a command, in bytes. Raises what redis-py raises.
+
+        ``meanwhile`` is called once the command is sent, where that is known, and must not raise.
+        """
         if self._pool is None:
             return await self._client.execute_command(*command)
         connection = await self._pool.get_connection()
         try:
             await connection.send_packed_command(_packed(command), check_health=False)
+            if meanwhile is not None:
+                meanwhile()
             return await connection.read_response(disable_decoding=True)
         finally:
             await self._pool.release(connection)

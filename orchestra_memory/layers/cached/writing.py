@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
-
-from ...codec.document import Document
 from ...errors import (
     CacheUnavailable,
     Conflict,
@@ -34,9 +30,9 @@ from .outcome import (
     Work,
     fence_seconds,
     moved_by,
-    put_documents,
     steps_if_refused,
 )
+from .preparing import MEANWHILE
 from .replies import Found, Intended, Published
 from .scopes import scopes_of
 from .steps import Step, Target
@@ -77,16 +73,15 @@ class Writer:
         deadline = Deadline.after(options.timeout)
         moves = await self._moves(ops)
         work = Work(ops, moves.scopes, is_one_commit=options.atomic is not False)
-        async for place in sliced(range(len(ops))):
-            work.touch(place)
+        await mapped(work.touch, range(len(ops)))
         targets, token = work.targets(), self._link.token()
-        intended = await self._fenced(targets, token, len(ops), options)
+        intended = await self._fenced(targets, token, work, options)
         left = remaining(options, deadline)
-        receipt, documents = await self._committed(work, targets, token, intended, left)
+        receipt = await self._committed(work, targets, token, intended, left)
         if receipt.durability is not Durability.COMMITTED:
             return receipt
         by_scope = dict(zip(work.scopes, (intended or [])[len(work.last) :], strict=False))
-        outcome = Outcome(work, receipt, documents, by_scope, self._policies)
+        outcome = Outcome(work, receipt, by_scope, self._policies)
         published = await self._told(outcome.steps(), token)
         told, billed = published is not None, FREE
         if unsure := moves.unsure(targets, intended, published):
@@ -100,7 +95,10 @@ class Writer:
 
     async def _moves(self, ops: Sequence[Op]) -> Moves:
         """The scopes of records that patches move, as far as their ids or the cache tell."""
-        moves = Moves(dict.fromkeys([op.ref async for op in sliced(ops) if moved_by(op)]))
+        moved = await mapped(moved_by, ops)
+        moves = Moves(
+            dict.fromkeys([op.ref for op, moves in zip(ops, moved, strict=True) if moves])
+        )
         if not moves.refs:
             return moves
         moves.take_scopes_of_keys()
@@ -138,12 +136,15 @@ class Writer:
         return await self._told(steps, self._link.token()) is not None, snapshot.billed
 
     async def _fenced(
-        self, targets: Sequence[Target], token: str, count: int, options: Options
+        self, targets: Sequence[Target], token: str, work: Work, options: Options
     ) -> list[Intended] | None:
         """What was there as the fences were raised, ``None`` if they could not be."""
-        seconds = fence_seconds(count, options.timeout)
+        seconds = fence_seconds(len(work.ops), options.timeout)
+        meanwhile = work.prepare_early if len(work.ops) <= MEANWHILE else None
         try:
-            return await self._link.intend(targets, token=token, seconds=seconds)
+            return await self._link.intend(
+                targets, token=token, seconds=seconds, meanwhile=meanwhile
+            )
         except CacheUnavailable:
             if self._strict:
                 raise
@@ -156,15 +157,15 @@ class Writer:
         token: str,
         intended: Sequence[Intended] | None,
         options: Options,
-    ) -> tuple[Receipt, dict[int, Document]]:
-        """The receipt from below, and what was put.
+    ) -> Receipt:
+        """The receipt from below.
 
         A write in doubt is told to nobody: its fences keep readers away until they fall by
         themselves. Where there are none, its entries are dropped as soon as Redis is back.
         """
         try:
-            documents = put_documents(work)
-            return await self._inner.write(work.ops, options=options), documents
+            work.prepare()
+            return await self._inner.write(work.ops, options=options)
         except REFUSALS:
             if intended is not None:
                 await self._told(steps_if_refused(targets, intended, self._policies), token)
@@ -176,12 +177,10 @@ class Writer:
 
     async def _told(self, steps: Iterator[Step], token: str) -> list[Published] | None:
         """What Redis says of it; if it cannot be told now, it will be before it is read again."""
-        # What was acknowledged below must be told, whoever still waits for it.
-        published: list[Published] | None = None
-        with anyio.CancelScope(shield=True):
-            with suppress(CacheUnavailable):
-                published = await self._link.publish(await mapped(_itself, steps), token=token)
-        return published
+        try:
+            return await self._link.publish(await mapped(_itself, steps), token=token)
+        except CacheUnavailable:
+            return None
 
 
 def _itself(step: Step) -> Step:

@@ -13,60 +13,44 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- Cutting these off the names of all members would take longer than all else.
-local COLON, INTENT, MEMBER = string.byte(':im', 1, 3)
-
 -- A record that is known, and that nobody writes or fills, is one string that readers take without a
 -- script: `floor:filled:sequence:state:` and the payload. All else is a hash: what a record becomes
 -- while it is written or filled, and every window.
 local PACKED = '^(%d+):(%d+):(%d*):([LA]):()'
 local LONGEST_HEAD = 64
 
-local function unpacked(entry, head)
-  local payload_at
-  entry.v, entry.f, entry.n, entry.s, payload_at = string.match(head, PACKED)
-  if not entry.v then
-    redis.call('DEL', entry.key) -- something else; one that is empty looks like none
-    return false
+local function from_string(entry)
+  local head, payload_at = redis.pcall('GETRANGE', entry.key, 0, LONGEST_HEAD - 1)
+  if type(head) == 'string' then
+    entry.v, entry.f, entry.n, entry.s, payload_at = string.match(head, PACKED)
   end
-  entry.payload_at = payload_at - 1
-  return true
+  if payload_at then
+    entry.payload_at = payload_at - 1
+  else
+    redis.call('DEL', entry.key)
+  end
 end
 
-local function unfolded(entry)
-  local raw = redis.pcall('HGETALL', entry.key)
-  if raw.err then
-    redis.call('DEL', entry.key)
-    return false
-  end
-  local members, last, first_two = entry.members, 0, string.byte
+local function from_hash(entry, raw)
   for i = 1, #raw, 2 do
     local field, value = raw[i], raw[i + 1]
     if #field <= 2 then
       entry[field] = value
-    else
-      local kind, colon = first_two(field, 1, 2)
-      if colon == COLON and kind == MEMBER then
-        members[last + 1], members[last + 2] = field, value
-        last = last + 2
-      elseif colon == COLON and kind == INTENT then
-        local expiry = tonumber(value) or 0
-        entry.intents[string.sub(field, 3)] = expiry
-        if expiry > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
-      end
+    elseif string.sub(field, 1, 2) == 'i:' then
+      local expiry = tonumber(value) or 0
+      entry.intents[string.sub(field, 3)] = expiry
+      if expiry > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
     end
   end
-  return true
 end
 
--- An entry as a table: its fields of one letter as they are, `i:` as `intents` (expiry by token),
--- `m:` as `members` (names of fields and texts by turns). A key of another form is removed.
+-- An entry as a table: its fields of one letter or two as they are, `i:` as `intents` (expiry by
+-- token). A key of another form is removed.
 local function load(key)
-  local entry = {key = key, floor = 0, intents = {}, live = 0, over = 0, members = {}}
-  local head = redis.pcall('GETRANGE', key, 0, LONGEST_HEAD - 1)
-  local is_hash = type(head) == 'table'
-  local there = is_hash and unfolded(entry) or not is_hash and unpacked(entry, head)
-  if there then
+  local entry = {key = key, floor = 0, intents = {}, live = 0, over = 0}
+  local raw = redis.pcall('HGETALL', key)
+  if raw.err then from_string(entry) else from_hash(entry, raw) end
+  if entry.v then
     entry.floor = tonumber(entry.v) or 0
     entry.filled = tonumber(entry.f)
     entry.known = entry.s and entry.filled and tonumber(entry.v) and true or false
@@ -85,50 +69,34 @@ local function pack(entry, version, state, payload, life)
   redis.call('SET', entry.key, head .. payload, 'PX', life)
 end
 
--- Makes a packed entry a hash, with or without what is known, which lives as long as it would have.
-local function unpack_entry(entry, keeping)
-  if not entry.payload_at then return end
+-- What is never forgotten of an entry, as fields and values by turns.
+local function lasting(entry)
   local fields = {'v', entry.v}
   if entry.n ~= '' then fields[3], fields[4] = 'n', entry.n end
-  if keeping then
-    for _, field in ipairs({'s', 'f'}) do
-      fields[#fields + 1], fields[#fields + 2] = field, entry[field]
-    end
-    fields[#fields + 1], fields[#fields + 2] = 'd', payload_of(entry)
-  end
+  return fields
+end
+
+-- Makes a hash of a packed entry, which ends when that would have, or after `least` milliseconds.
+local function become_hash(entry, fields, least)
   local left = redis.call('PTTL', entry.key)
-  redis.call('DEL', entry.key)
+  redis.call('DEL', entry.key) -- allowed at the memory limit, as is what follows then
   redis.call('HSET', entry.key, unpack(fields))
-  if left > 0 then redis.call('PEXPIRE', entry.key, left) end
+  redis.call('PEXPIRE', entry.key, text(math.max(left, least or 1)))
   entry.payload_at = nil
-  if not keeping then entry.s, entry.f, entry.known = nil, nil, false end
-end
-
-local SLICE = 1000 -- what `unpack` may put on the stack at once
-
-local function remove(entry, fields)
-  for first = 1, #fields, SLICE do
-    redis.call('HDEL', entry.key, unpack(fields, first, math.min(first + SLICE - 1, #fields)))
-  end
-end
-
-local function put(entry, fields)
-  for first = 1, #fields, SLICE do
-    redis.call('HSET', entry.key, unpack(fields, first, math.min(first + SLICE - 1, #fields)))
-  end
 end
 
 -- The floor, the sequence and the intents are not among them.
-local FORGOTTEN = {'d', 's', 'f', 'c', 'b', 'x', 'l', 'lx'}
+local FORGOTTEN = {'d', 's', 'f', 'c', 'b', 'x', 'k', 'm', 'l', 'lx'}
 
 -- Removes what an entry knows, and its lease.
 local function forget(entry)
-  unpack_entry(entry, false)
-  local fields = {unpack(FORGOTTEN)}
-  for i = 1, #entry.members, 2 do fields[#fields + 1] = entry.members[i] end
-  remove(entry, fields)
+  if entry.payload_at then
+    become_hash(entry, lasting(entry))
+  else
+    redis.call('HDEL', entry.key, unpack(FORGOTTEN))
+  end
   for _, field in ipairs(FORGOTTEN) do entry[field] = nil end
-  entry.known, entry.members = false, {}
+  entry.known = false
 end
 
 -- A writer that never published: what it committed is unknown, so nothing known may be used.
@@ -136,9 +104,7 @@ end
 local function settle(entry)
   if entry.live > 0 or entry.over == 0 then return end
   forget(entry)
-  local fields = {}
-  for token in pairs(entry.intents) do fields[#fields + 1] = 'i:' .. token end
-  remove(entry, fields)
+  for token in pairs(entry.intents) do redis.call('HDEL', entry.key, 'i:' .. token) end
   entry.intents, entry.over = {}, 0
 end
 

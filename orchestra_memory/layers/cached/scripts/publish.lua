@@ -12,8 +12,7 @@ end
 -- The other way round a refusal left the data, and no fence.
 local function clear(entry)
   local mine = entry.intents[ARGV[3]] ~= nil
-  unpack_entry(entry, false) -- no writer that is known of; and then it is not alone
-  redis.call('HDEL', entry.key, 'i:' .. ARGV[3], 'l', 'lx')
+  if not entry.payload_at then redis.call('HDEL', entry.key, 'i:' .. ARGV[3], 'l', 'lx') end
   local alone = mine and entry.live + entry.over == 1
   return mine, alone
 end
@@ -35,22 +34,33 @@ local function keep(entry, valid, floor, state, payload, life)
   return 1
 end
 
+-- Members are one text: two separators, and of each its id, a separator, its sort text and two
+-- separators. There are no others in them.
+local SEPARATOR = '\31'
+local BOUND = SEPARATOR .. SEPARATOR
+
+local function without(members, id)
+  local first = string.find(members, BOUND .. id .. SEPARATOR, 1, true)
+  if not first then return members, 0 end
+  local behind = string.find(members, BOUND, first + 2, true)
+  return string.sub(members, 1, first - 1) .. string.sub(members, behind), -1
+end
+
 -- When it was filled, and when it ends, stay as they were.
 local function change(entry, valid, floor, life, changes)
   local ends = tonumber(entry.x)
   if not valid or not ends or ends <= now() then return drop(entry, floor) end
-  local gone, come = {}, {}
+  local members, count, less = entry.m, tonumber(entry.k), 0
   for i = 1, #changes, 2 do
-    local field = 'm:' .. changes[i]
-    if changes[i + 1] == '' then
-      gone[#gone + 1] = field
-    else
-      come[#come + 1], come[#come + 2] = field, changes[i + 1]
+    local id, sort = changes[i], changes[i + 1]
+    members, less = without(members, id)
+    count = count + less
+    if sort ~= '' then
+      members, count = members .. id .. SEPARATOR .. sort .. BOUND, count + 1
     end
   end
-  remove(entry, gone)
-  put(entry, come)
-  raise(entry, floor)
+  if tonumber(floor) < entry.floor then floor = text(entry.floor) end
+  redis.call('HSET', entry.key, 'm', members, 'k', text(count), 'v', floor)
   redis.call('PEXPIRE', entry.key, text(math.min(life, math.ceil((ends - now()) / 1000))))
   return 1
 end
@@ -85,5 +95,4 @@ for i = 2, #KEYS do
   local kept = actions[action](entry, alone, floor)
   replies[i] = {kept, mine and (entry.n or '0') or '-1'}
 end
-prolong_epoch()
 return replies

@@ -10,8 +10,14 @@ end
 
 local function take(entry)
   local life = tonumber(ARGV[5])
-  unpack_entry(entry, true)
-  redis.call('HSET', entry.key, 'l', token, 'lx', text(now() + life * 1000))
+  local fields = {'l', token, 'lx', text(now() + life * 1000)}
+  if entry.payload_at then
+    local kept = {'s', entry.s, 'f', entry.f, 'd', payload_of(entry), unpack(lasting(entry))}
+    for _, field in ipairs(kept) do fields[#fields + 1] = field end
+    become_hash(entry, fields)
+    return
+  end
+  redis.call('HSET', entry.key, unpack(fields))
   -- Where something is known its end stays: the lease may go with it, the promised age may not.
   if not entry.known or redis.call('PTTL', entry.key) < 0 then
     outlive(entry, math.max(life, tonumber(ARGV[6])))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import anyio
 from redis.asyncio import Redis
@@ -16,6 +14,7 @@ from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.layers.cached.keys import Keyspace
 from orchestra_memory.layers.cached.link import Link, RecordReply
 from orchestra_memory.layers.cached.steps import Leased, RecordFill
+from orchestra_memory.testing import faults
 from orchestra_memory.testing.redis_server import RedisServer
 
 PATIENT = 5.0
@@ -36,15 +35,10 @@ async def linked(url: str, *, within: float = PATIENT) -> AsyncIterator[Link]:
         tasks.cancel_scope.cancel()
 
 
-@contextmanager
-def stopped(server: RedisServer) -> Iterator[None]:
+def stopped(server: RedisServer) -> AbstractContextManager[None]:
     """The server hangs: its connections stay, and nothing is answered."""
     assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
+    return faults.stopped(server.pid)
 
 
 @asynccontextmanager
@@ -92,3 +86,8 @@ async def fill(link: Link, key: str = "a", version: int = 5) -> None:
     """Put an entry in the cache as a reader does."""
     token = await lease(link, key)
     await link.fill([RecordFill(ref(key), token, version, key.encode(), 600.0)])
+
+
+async def key_of(redis: Redis, key: str = "a") -> str:
+    epoch = await redis.get(KEYS.epoch_key(None))
+    return KEYS.key(ref(key), epoch.decode())

@@ -3,7 +3,8 @@
 JSON by `codec.bytes`: ``v`` (the version of this form), ``op`` (``put``, ``patch`` or ``delete``),
 ``model`` (its name), ``collection``, ``key``, ``namespace`` and ``expect`` (``null``, ``"absent"``,
 ``"present"`` or a revision). A put has ``document``, the record as stores hold it; a patch has its
-parts by their names, and ``or_create`` as a document or ``null``.
+parts by their names, and ``or_create`` as a document or ``null``. ``basis``, if there is one, has
+those parts of it that say something.
 """
 
 # Stored values are of any type; telling them apart is what this module does.
@@ -12,11 +13,12 @@ parts by their names, and ``or_create`` as a document or ``null``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from dataclasses import dataclass, fields
+from types import MappingProxyType, NoneType
 from typing import Any, Final, TypeAlias
 
 from ..errors import ConfigurationError, CorruptRecord, DurabilityUnavailable, SchemaTooNew
-from ..operations import Delete, Expect, Op, Patch, Presence, Put, Ref
+from ..operations import Delete, Expect, Op, Patch, Presence, Put, Ref, Revision
 from ..record import Record, spec_of
 from ..values import is_map
 from .bytes import dumps, loads
@@ -28,6 +30,33 @@ VERSION: Final = 1
 Models: TypeAlias = Mapping[tuple[str, str], type[Record]]
 """Record types by collection and name."""
 
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What was known of its document when an operation was decided on.
+
+    ``revision`` is the committed one it builds on. ``absent`` says that there was none: it was
+    deleted, or the id was made at random. ``after`` is the id of a write that waits, too, and whose
+    outcome it builds on. ``fields`` are the stored values, as they were, of what it changes: for
+    merging. ``in_doubt`` if it was sent, and may have been applied already.
+    """
+
+    revision: Revision | None = None
+    absent: bool = False
+    after: str | None = None
+    fields: Document | None = None
+    in_doubt: bool = False
+
+
+NO_BASIS: Final = Basis()
+"""Nothing was known."""
+_BASIS_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "revision": (int, NoneType),
+    "absent": (bool,),
+    "after": (str, NoneType),
+    "fields": (dict, NoneType),
+    "in_doubt": (bool,),
+}
 _PARTS: Final = ("set", "increment", "add", "remove", "unset")
 
 
@@ -38,8 +67,8 @@ def models_by_name(models: Iterable[type[Record]]) -> Models:
     )
 
 
-def encode_operation(op: Op) -> bytes:
-    """The operation, with its precondition, in bytes.
+def encode_operation(op: Op, basis: Basis = NO_BASIS) -> bytes:
+    """The operation, with its precondition and its basis, in bytes.
 
     Raises ``InvalidRecord`` for a value no store can hold, and ``DurabilityUnavailable`` for one
     that no text tells exactly: NaN in a vector that is no field of its own.
@@ -55,6 +84,8 @@ def encode_operation(op: Op) -> bytes:
         "expect": op.expect.value if isinstance(op.expect, Presence) else op.expect,
         **_details(op),
     }
+    if said := _said(basis):
+        body["basis"] = said
     try:
         return dumps(body).encode()
     except ValueError:
@@ -69,7 +100,12 @@ def encode_operation(op: Op) -> bytes:
 
 
 def decode_operation(body: bytes, models: Models) -> Op:
-    """The operation in `body`, equal to the one that was encoded.
+    """The operation in `body`, equal to the one that was encoded; see `decode_based`."""
+    return decode_based(body, models)[0]
+
+
+def decode_based(body: bytes, models: Models) -> tuple[Op, Basis]:
+    """The operation in `body` and its basis, equal to those that were encoded.
 
     Raises ``SchemaTooNew`` for what a later release wrote, ``ConfigurationError`` for a record type
     that is not among `models`, and ``CorruptRecord`` for what is no operation.
@@ -77,7 +113,7 @@ def decode_operation(body: bytes, models: Models) -> Op:
     found = _loaded(body)
     try:
         ref = Ref(_model(found, models), found["key"], found["namespace"])
-        return _operation(found, ref)
+        return _operation(found, ref), _basis(found.get("basis", {}))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         # The original error may show what it found.
         raise CorruptRecord(f"no operation ({type(error).__name__})") from None
@@ -140,6 +176,21 @@ def _operation(found: Document, ref: Ref[Record]) -> Op:
             return Delete(ref, expect)
         case _:
             raise ValueError
+
+
+def _said(basis: Basis) -> Document:
+    """The parts of a basis that are not as they are when nothing was known."""
+    values = {each.name: getattr(basis, each.name) for each in fields(Basis)}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
+
+
+def _basis(found: Document) -> Basis:
+    basis = Basis(**found)
+    if not all(type(getattr(basis, name)) in kinds for name, kinds in _BASIS_TYPES.items()):
+        raise TypeError
+    return basis
 
 
 def _expect(stored: Any) -> Expect:

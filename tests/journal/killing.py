@@ -1,8 +1,8 @@
 """Processes that append until they are killed, and what is found of what they acknowledged.
 
 A process first takes over what dead ones left, then appends from many writers at once, and tells
-each acknowledgement through a pipe. Some settle what they have appended, and tell that before and
-after.
+each acknowledgement through a pipe. Some of it they bind to a batch, some they settle; they tell
+the one after, the other before and after.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ WRITERS = 32
 ROOMY = Bounds(max_entries=10_000_000, max_bytes=2**40)
 SETTLED_EVERY = 5
 """One of so many entries is settled again."""
+BOUND_EVERY = 3
+"""One of so many entries is bound to a batch named as itself."""
 
 
 @dataclass
@@ -38,10 +40,16 @@ class Ledger:
     acknowledged: set[str] = field(default_factory=set)
     settling: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)
+    bound: set[str] = field(default_factory=set)
     taken_over: int = 0
 
     def hear(self, lines: list[str]) -> None:
-        told = {"a": self.acknowledged, "b": self.settling, "s": self.settled}
+        told = {
+            "a": self.acknowledged,
+            "b": self.settling,
+            "s": self.settled,
+            "n": self.bound,
+        }
         for line in lines:
             # The last line of a killed process may be cut.
             if line.endswith("\n"):
@@ -87,6 +95,8 @@ def verdict(told: Ledger, entries: Sequence[Entry]) -> Iterator[str]:
         yield f"{len(back)} came back"
     if twice := len(entries) - len(counted):
         yield f"{twice} twice"
+    if loose := [entry for entry in entries if entry.id in told.bound and entry.batch != entry.id]:
+        yield f"{len(loose)} not in their batch"
     by_document: dict[DocumentKey, list[int]] = {}
     for entry in entries:
         by_document.setdefault(entry.document, []).append(int(entry.body.split()[0]))
@@ -115,6 +125,9 @@ async def write_until_killed(directory: Path) -> None:
                 numbers = await journal.append(drafts)
                 tell("a", drafts[0].id)
                 count += 1
+                if count % BOUND_EVERY == 0:
+                    await journal.bind(numbers, drafts[0].id)
+                    tell("n", drafts[0].id)
                 if count % SETTLED_EVERY == 0:
                     tell("b", drafts[0].id)
                     await journal.settle(numbers)

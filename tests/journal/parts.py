@@ -87,3 +87,10 @@ def log_size(journal: Journal, directory: Path | None = None) -> int:
 
 def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file of a directory."""
+    # SQLite makes the shared memory of a log anew whenever it looks.
+    found = (path for path in directory.iterdir() if not path.name.endswith("-shm"))
+    return {path.name: path.read_bytes() for path in found}

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_memory import ConfigurationError, JournalFull
-from orchestra_memory.resilience.journal import Bounds, Event, FillingUp
+from orchestra_memory.resilience.journal import Bounds, Event, FillingUp, Journal
 from orchestra_memory.resilience.journal.bounds import Held, Ledger
 
-from .parts import Clock, bodies, document, draft, opened
+from .parts import TARGET, Clock, bodies, document, draft, opened
 
 
 @pytest.mark.anyio
@@ -105,8 +105,8 @@ async def test_a_hook_that_raises_takes_no_acknowledgement_with_it(tmp_path):
         raise RuntimeError
 
     try:
-        async with opened(tmp_path, bounds=Bounds(max_entries=1)) as journal:
-            journal._hooks = (fail,)
+        bounds = Bounds(max_entries=1)
+        async with Journal.open(tmp_path, target=TARGET, hooks=[fail], bounds=bounds) as journal:
             assert len(await journal.append([draft()])) == 1
     finally:
         loop.set_exception_handler(None)

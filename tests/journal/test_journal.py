@@ -18,15 +18,16 @@ pytestmark = pytest.mark.anyio
 
 async def test_what_is_appended_is_pending_with_all_it_was_given(tmp_path):
     clock = Clock()
-    given = Draft(DocumentKey("ours", "notes", "a/b é"), b"\0\xff", id="1")
+    given = Draft(DocumentKey("ours", "notes", "a/b é"), b"\0\xff", id="1", batch="é")
     async with opened(tmp_path, clock=clock) as journal:
         (number,) = await journal.append([given])
         (entry,) = await journal.pending()
-    assert (entry.number, entry.id, entry.document, entry.body) == (
+    assert (entry.number, entry.id, entry.document, entry.body, entry.batch) == (
         number,
         given.id,
         given.document,
         given.body,
+        given.batch,
     )
     assert entry.at == clock.micros
     assert entry.reason is None
@@ -146,9 +147,10 @@ async def test_an_id_that_is_here_already_is_refused(tmp_path):
         assert len(await journal.pending()) == 1
 
 
-async def test_nothing_to_append_or_settle_is_nothing_to_do(tmp_path):
+async def test_nothing_to_append_bind_or_settle_is_nothing_to_do(tmp_path):
     async with opened(tmp_path) as journal:
         assert await journal.append([]) == []
+        await journal.bind([7], "one")
         await journal.settle([])
         assert " 0 jobs in 0 commits" in repr(journal)
 
@@ -164,6 +166,34 @@ async def test_writers_at_once_share_commits(tmp_path):
             for writer in range(64):
                 group.create_task(write(writer))
         assert "640 jobs in 10 commits" in repr(journal)
+
+
+async def test_what_an_entry_is_applied_together_with_can_be_said_later_and_anew(tmp_path):
+    async with opened(tmp_path / "now") as journal:
+        one, two, three = await journal.append([draft("1"), draft("2"), draft("3")], batch="first")
+        await journal.bind([one, three], "second")
+        await journal.bind([two], "third")
+        await journal.bind([three], "third")
+        left = crashed(tmp_path / "now", tmp_path / "crashed")
+        found = await journal.pending()
+        assert [each.batch for each in found] == ["second", "third", "third"]
+        assert journal.status().damaged == 0
+    async with opened(left) as journal:
+        assert (await journal.adopt()).damaged == 0
+        assert [(each.batch, each.body) for each in await journal.pending()] == [
+            (each.batch, each.body) for each in found
+        ]
+
+
+async def test_a_batch_no_journal_can_hold_is_refused(tmp_path):
+    async with opened(tmp_path) as journal:
+        numbers = await journal.append([draft()])
+        for batch, error in (("\ud800", ValueError), (7, TypeError)):
+            with pytest.raises(error, match="batch"):
+                await journal.bind(numbers, batch)
+            with pytest.raises(error, match="batch"):
+                await journal.append([draft()], batch=batch)
+        assert journal.status().entries == 1
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
@@ -221,7 +251,13 @@ async def test_a_cancelled_scope_leaves_what_was_acknowledged(tmp_path):
 async def test_a_closed_journal_says_so(tmp_path):
     async with opened(tmp_path) as journal:
         await journal.append([draft()])
-    for refused in (journal.append([draft()]), journal.settle([1]), journal.adopt()):
+    refusals = (
+        journal.append([draft()]),
+        journal.bind([1], "one"),
+        journal.settle([1]),
+        journal.adopt(),
+    )
+    for refused in refusals:
         with pytest.raises(DurabilityUnavailable, match="closed"):
             await refused
     with pytest.raises(StorageError, match="closed"):
@@ -271,6 +307,7 @@ async def test_the_status_tells_what_waits_and_since_when(tmp_path):
     [
         ({"body": "text"}, TypeError, "body"),
         ({"id": 7}, TypeError, "id"),
+        ({"batch": 7}, TypeError, "batch"),
         ({"document": DocumentKey(None, "notes", "\ud800")}, ValueError, "key"),
         ({"document": DocumentKey("\ud800", "notes", "a")}, ValueError, "namespace"),
     ],

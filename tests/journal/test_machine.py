@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
-import tempfile
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +11,19 @@ from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from orchestra_memory.resilience.journal import Draft
 
-from .parts import MEMORY, Clock, crashed, document, log_size, opened
+from .lives import Lives
+from .parts import document, log_size, opened
 
 KEYS = ("a", "b", "c")
 picks = st.integers(0, 1_000)
-batches = st.lists(st.tuples(st.sampled_from(KEYS), st.integers(0, 3_000)), min_size=1, max_size=4)
+drawn_drafts = st.lists(
+    st.tuples(st.sampled_from(KEYS), st.integers(0, 3_000)), min_size=1, max_size=4
+)
+batches = st.sampled_from((None, "a", "b"))
 
 
 @dataclass
@@ -31,26 +32,13 @@ class Kept:
 
     draft: Draft
     reason: str | None = None
+    batch: str | None = None
 
 
-class JournalMachine(RuleBasedStateMachine):
+class JournalMachine(Lives):
     def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.root = Path(tempfile.mkdtemp(dir=MEMORY))
-        self.lives = 0
-        self.clock = Clock()
-        self.exits = AsyncExitStack()
         self.model: list[Kept] = []
-        self.start(self.root / "0")
-
-    def teardown(self) -> None:
-        self.run(self.exits.aclose())
-        self.runner.close()
-        shutil.rmtree(self.root)
-
-    def run(self, awaitable: Any) -> Any:
-        return self.runner.run(awaitable)
+        super().__init__()
 
     def start(self, directory: Path) -> None:
         """A process begins in this directory, and takes over what it finds."""
@@ -59,14 +47,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal = self.run(self.exits.enter_async_context(opening))
         self.run(self.journal.adopt())
 
-    def copy(self) -> Path:
-        self.lives += 1
-        return crashed(self.directory, self.root / f"{self.lives}")
-
-    def end(self) -> None:
-        self.run(self.exits.aclose())
-        self.exits = AsyncExitStack()
-
     def entries(self) -> list[Any]:
         return [*self.run(self.journal.pending()), *self.run(self.journal.dead_letters())]
 
@@ -74,11 +54,18 @@ class JournalMachine(RuleBasedStateMachine):
         by_id = {entry.id: entry.number for entry in self.entries()}
         return [by_id[each.draft.id] for each in kept]
 
-    @rule(batch=batches)
-    def append(self, batch: list[tuple[str, int]]) -> None:
-        drafts = [Draft(document(key), b"x" * size) for key, size in batch]
-        self.run(self.journal.append(drafts))
-        self.model += map(Kept, drafts)
+    @rule(drawn=drawn_drafts, batch=batches)
+    def append(self, drawn: list[tuple[str, int]], batch: str | None) -> None:
+        drafts = [Draft(document(key), b"x" * size) for key, size in drawn]
+        self.run(self.journal.append(drafts, batch=batch))
+        self.model += [Kept(draft, batch=batch) for draft in drafts]
+
+    @rule(wanted=st.sets(picks, max_size=3), batch=st.sampled_from(("c", "d")))
+    def bind(self, wanted: set[int], batch: str) -> None:
+        bound = [self.model[pick] for pick in wanted if pick < len(self.model)]
+        self.run(self.journal.bind(self.numbers_of(bound), batch))
+        for kept in bound:
+            kept.batch = batch
 
     @rule(wanted=st.sets(picks, max_size=3))
     def settle(self, wanted: set[int]) -> None:
@@ -112,10 +99,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.end()
         self.start(left)
 
-    @rule(batch=batches, share=st.floats(0, 1))
-    def crash_within_a_commit(self, batch: list[tuple[str, int]], share: float) -> None:
+    @rule(drawn=drawn_drafts, batch=batches, share=st.floats(0, 1))
+    def crash_within_a_commit(
+        self, drawn: list[tuple[str, int]], batch: str | None, share: float
+    ) -> None:
         before, model = log_size(self.journal), [*self.model]
-        self.append(batch)
+        self.append(drawn, batch)
         left = self.copy()
         after = log_size(self.journal, left)
         if after > before and share < 1:
@@ -145,9 +134,10 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def it_holds_what_it_must_in_order(self) -> None:
         pending = self.run(self.journal.pending())
-        expected = [kept.draft for kept in self.model if kept.reason is None]
-        assert [(e.id, e.document, e.body) for e in pending] == [
-            (draft.id, draft.document, draft.body) for draft in expected
+        waiting = [kept for kept in self.model if kept.reason is None]
+        expected = [kept.draft for kept in waiting]
+        assert [(e.id, e.document, e.body, e.batch) for e in pending] == [
+            (each.draft.id, each.draft.document, each.draft.body, each.batch) for each in waiting
         ]
         for key in KEYS:
             mine = [draft.id for draft in expected if draft.document == document(key)]

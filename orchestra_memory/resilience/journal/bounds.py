@@ -75,6 +75,9 @@ class Ledger:
     def __getitem__(self, number: int) -> Held:
         return self._held[number]
 
+    def get(self, number: int) -> Held | None:
+        return self._held.get(number)
+
     def __contains__(self, number: object) -> bool:
         return number in self._held
 
@@ -147,9 +150,13 @@ class Ledger:
             self.dead.discard(number)
             self.damaged.add(number)
 
+    def waits(self, number: int) -> bool:
+        """Whether an entry is here, and waits for replay."""
+        return number in self._held and number not in self.dead and number not in self.damaged
+
     def waiting(self) -> list[int]:
         """Entries that wait for replay, as they came; `place` tells how to order them."""
-        return [number for number in self._held if self._waits(number)]
+        return [number for number in self._held if self.waits(number)]
 
     def waiting_for(self, document: DocumentKey) -> list[int]:
         """Those for one document, in the order to replay them in."""
@@ -168,12 +175,9 @@ class Ledger:
 
     def oldest(self) -> int | None:
         """When the entry that waits longest was appended, in microseconds."""
-        while self._ages and not self._waits(self._ages[0][1]):
+        while self._ages and not self.waits(self._ages[0][1]):
             heappop(self._ages)
         return self._ages[0][0] if self._ages else None
-
-    def _waits(self, number: int) -> bool:
-        return number in self._held and number not in self.dead and number not in self.damaged
 
     def _wait(self, held: Held) -> None:
         numbers = self._by_document.get(held.document)
@@ -184,7 +188,7 @@ class Ledger:
         heappush(self._ages, (held.at, held.number))
         if len(self._ages) > 2 * len(self._held) + _SLACK:
             # One entry that waits for long would keep all that were settled behind it.
-            self._ages = [*{each for each in self._ages if self._waits(each[1])}]
+            self._ages = [*{each for each in self._ages if self.waits(each[1])}]
             heapify(self._ages)
 
     def _wait_no_more(self, held: Held) -> None:

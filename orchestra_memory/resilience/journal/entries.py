@@ -16,7 +16,7 @@ UNSOUND: Final = "its checksum does not match: the file was damaged"
 """The reason given for an entry that was found damaged and taken over all the same."""
 
 
-_TEXTS: Final = ("id", "namespace", "collection", "key")
+_TEXTS: Final = ("id", "namespace", "collection", "key", "batch")
 
 
 class DocumentKey(NamedTuple):
@@ -37,7 +37,7 @@ class Draft:
 
     ``body`` is for whoever replays it; the journal does not look inside. ``id`` tells this write
     from every other one, in every process: replay goes by it to apply a write only once. Random by
-    default.
+    default. ``batch`` names what it is to be applied together with; ``None`` leaves that open.
 
     Raises ``TypeError`` or ``ValueError`` for what no journal can hold.
     """
@@ -45,13 +45,14 @@ class Draft:
     document: DocumentKey
     body: bytes = field(repr=False)
     id: str = field(default_factory=random_id)
+    batch: str | None = None
 
     def __post_init__(self) -> None:
         namespace, collection, key = self.document
-        texts = (self.id, "" if namespace is None else namespace, collection, key)
+        texts = (self.id, namespace or "", collection, key, self.batch or "")
         for name, text in zip(_TEXTS, texts, strict=True):
             if type(text) is not str or not text.isascii():
-                _check_text(name, text)
+                check_text(name, text)
         if type(self.body) is not bytes:
             _check_type("body", self.body, bytes)
 
@@ -67,8 +68,8 @@ class Entry:
 
     ``number`` names it as long as this journal is open. ``at`` is when it was appended, in
     microseconds since 1970, and never less than that of an entry appended earlier to the same
-    journal. ``reason`` is why it is a dead letter, ``None`` if it is none. Only a dead letter can
-    fail to be ``intact``.
+    journal. ``batch`` is shared by what is to be applied together. ``reason`` is why it is a dead
+    letter, ``None`` if it is none. Only a dead letter can fail to be ``intact``.
     """
 
     number: int
@@ -78,6 +79,7 @@ class Entry:
     body: bytes = field(repr=False)
     reason: str | None = None
     intact: bool = True
+    batch: str | None = None
 
 
 class Row(NamedTuple):
@@ -92,6 +94,7 @@ class Row(NamedTuple):
     checksum: int
     body: bytes
     reason: str | None
+    batch: str | None
 
     @property
     def document(self) -> DocumentKey:
@@ -111,30 +114,35 @@ _TYPES: Final[Mapping[str, Any]] = {
     "checksum": int,
     "body": bytes,
     "reason": str | None,
+    "batch": str | None,
 }
 
 
 def row_of(draft: Draft, number: int, at: int) -> Row:
     namespace, collection, key = draft.document
-    checksum = checksum_of(draft.id, draft.document, at, draft.body)
-    return Row(number, draft.id, namespace, collection, key, at, checksum, draft.body, None)
+    checksum = checksum_of(draft.id, draft.document, at, draft.body) | seal_of(draft.batch)
+    return Row(
+        number, draft.id, namespace, collection, key, at, checksum, draft.body, None, draft.batch
+    )
 
 
 def entry_of(row: Row, *, intact: bool = True) -> Entry:
-    return Entry(row.number, row.id, row.document, row.at, row.body, row.reason, intact)
+    return Entry(row.number, row.id, row.document, row.at, row.body, row.reason, intact, row.batch)
 
 
 def is_intact(row: Row) -> bool:
     """Whether the row is what was appended. Why it is a dead letter is not looked at."""
     if not all(isinstance(getattr(row, name), kind) for name, kind in _TYPES.items()):
         return False
-    return row.checksum == checksum_of(row.id, row.document, row.at, row.body)
+    found = checksum_of(row.id, row.document, row.at, row.body)
+    return row.checksum == found | seal_of(row.batch)
 
 
 def as_dead_letter(row: Row) -> Row:
     """What can be kept of a damaged row: types a table takes, and a reason."""
     found: dict[str, Any] = row._asdict()
-    at, checksum, body, reason = (found[name] for name in ("at", "checksum", "body", "reason"))
+    at, checksum, body = (found[name] for name in ("at", "checksum", "body"))
+    reason, batch = found["reason"], found["batch"]
     return Row(
         row.number,
         str(found["id"]),
@@ -145,6 +153,7 @@ def as_dead_letter(row: Row) -> Row:
         checksum if isinstance(checksum, int) else -1,
         body if isinstance(body, bytes) else b"",
         reason if isinstance(reason, str) else UNSOUND,
+        batch if isinstance(batch, str) else None,
     )
 
 
@@ -154,12 +163,17 @@ def checksum_of(entry_id: str, document: DocumentKey, at: int, body: bytes) -> i
     return crc32(body, crc32(head.encode()))
 
 
+def seal_of(batch: str | None) -> int:
+    """The upper half of a checksum; apart, so that binding an entry need not read its body."""
+    return 0 if batch is None else (crc32(f"+{batch}".encode()) & 0x7FFF_FFFF) << 32
+
+
 def size_of(entry_id: str, document: DocumentKey, body: bytes) -> int:
     texts = len(entry_id) + len(document.collection) + len(document.key)
     return OVERHEAD + texts + len(document.namespace or "") + len(body)
 
 
-def _check_text(name: str, value: object) -> None:
+def check_text(name: str, value: object) -> None:
     _check_type(name, value, str)
     checked_text(str(value), name)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
-from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Final, Self
@@ -17,18 +15,20 @@ from typing import Final, Self
 import anyio
 import anyio.to_thread
 
-from ...slices import mapped, sliced
+from ...slices import sliced
 from ...values import to_micros, utc_now
-from .adoption import Taking, look_into
-from .bounds import CALM_AT, WARN_AT, Bounds, Held, Ledger
+from .adoption import Taking
+from .books import Booked, Books
+from .bounds import Bounds
 from .commits import Commits
-from .entries import DocumentKey, Draft, Entry, row_of
-from .events import Damaged, Died, Event, FillingUp, Hook
+from .entries import DocumentKey, Draft, Entry, check_text, row_of
+from .events import Damaged, Died, Hook
 from .files import Lock, databases, remove, remove_stray_locks
+from .inspection import look_into, read
 from .making import make
 from .medium import Medium
 from .status import Adoption, JournalFile, JournalStatus
-from .table import Found, delete, insert, select, set_reason
+from .table import Found, delete, insert, select, set_batch, set_reason
 
 READ_AT_ONCE: Final = 200
 """Entries read between two commits, so that who appends need not wait long."""
@@ -37,7 +37,7 @@ SETTLED_AT_ONCE: Final = 500
 DEFAULT_BOUNDS: Final = Bounds()
 
 
-class Journal:
+class Journal(Booked):
     """Keeps writes in order until they are replayed, on the disk before they are acknowledged.
 
     Get one by :meth:`open`. It belongs to one event loop of one process: open it after forking.
@@ -54,17 +54,13 @@ class Journal:
         hooks: Iterable[Hook],
         clock: Callable[[], datetime],
     ) -> None:
+        super().__init__(Books(bounds, hooks, clock))
         self.path = path
         self.target = target
         self.medium: Medium = medium
-        self._hooks = tuple(hooks)
-        self._clock = clock
-        self._ledger = Ledger(bounds)
-        self._numbers = count(1)
         self._commits = Commits(connection, self._died)
         self._loop = asyncio.get_running_loop()
         self._entering: set[asyncio.Task[None]] = set()
-        self._warned = False
 
     @classmethod
     @asynccontextmanager
@@ -108,28 +104,22 @@ class Journal:
             f"<Journal {self.path.name} {state}, {commits.jobs} jobs in {commits.commits} commits>"
         )
 
-    async def append(self, drafts: Sequence[Draft]) -> list[int]:
+    async def append(self, drafts: Sequence[Draft], *, batch: str | None = None) -> list[int]:
         """Keep them, all or none, and return their numbers once they are on the disk.
 
         It is meant for what belongs together, some hundreds: they are counted in one turn of the
-        event loop. Entries are in the order in which this was called. A caller that is cancelled
-        leaves all or nothing behind. Raises ``JournalFull`` before anything is written if there is
-        no room for all of them, ``DurabilityUnavailable`` if the file cannot be written, and
-        ``ValueError`` for an id that is here already.
+        event loop. Entries are in the order in which this was called; those that name no batch of
+        their own belong to this one. A caller that is cancelled leaves all or nothing behind.
+        Raises ``JournalFull`` before anything is written if there is no room for all of them,
+        ``DurabilityUnavailable`` if the file cannot be written, and ``ValueError`` for an id that
+        is here already.
         """
         self._commits.check()
-        now = self._now()
-        self._check_ids(drafts)
-        sizes = [draft.size for draft in drafts]
-        self._ledger.admit(len(drafts), sum(sizes), now)
-        at = self._ledger.time(now)
-        numbers = [next(self._numbers) for _ in drafts]
-        for draft, number, size in zip(drafts, numbers, sizes, strict=True):
-            self._ledger.add(Held(number, draft.id, draft.document, at, size))
-        self._weigh(now)
-        if drafts:
+        kept, held = self._books.enter(drafts, batch)
+        numbers = [each.number for each in held]
+        if kept:
             # Rows, with their checksums, are made on the thread.
-            rows = map(row_of, drafts, numbers, [at] * len(numbers))
+            rows = map(row_of, kept, numbers, [each.at for each in held])
             await self._commits.commit(partial(insert, rows=rows), partial(self._appended, numbers))
         return numbers
 
@@ -137,12 +127,16 @@ class Journal:
         if not ok:
             self._ledger.remove(numbers)
 
-    def _check_ids(self, drafts: Sequence[Draft]) -> None:
-        ids = {draft.id for draft in drafts}
-        if len(ids) < len(drafts) or not ids.isdisjoint(self._ledger.ids):
-            raise ValueError(
-                "Draft.id: there is an entry of this id already; give each write its own"
-            )
+    async def bind(self, numbers: Iterable[int], batch: str) -> None:
+        """Name what these entries are applied together with, all or none, on the disk.
+
+        Numbers that are not here are passed over. Raises ``DurabilityUnavailable`` if the file
+        cannot be written.
+        """
+        self._commits.check()
+        check_text("batch", batch)
+        if known := self._books.known(numbers):
+            await self._commits.commit(partial(set_batch, numbers=known, batch=batch), _ignored)
 
     async def settle(self, numbers: Iterable[int]) -> None:
         """Forget these entries, dead letters among them: they are replayed, or given up.
@@ -151,7 +145,7 @@ class Journal:
         ``DurabilityUnavailable`` if the file cannot be written; they are kept then.
         """
         self._commits.check()
-        known = [number for number in numbers if number in self._ledger]
+        known = self._books.known(numbers)
         for start in range(0, len(known), SETTLED_AT_ONCE):
             batch = known[start : start + SETTLED_AT_ONCE]
             work = partial(delete, numbers=batch)
@@ -159,8 +153,7 @@ class Journal:
 
     def _settled(self, numbers: Sequence[int], ok: bool) -> None:
         if ok:
-            self._ledger.remove(numbers)
-            self._weigh(self._now())
+            self._books.cross_off(numbers)
 
     async def dead_letter(self, number: int, reason: str) -> None:
         """Keep an entry, but out of replay. The reason must not tell what it holds."""
@@ -177,19 +170,15 @@ class Journal:
             await self._commits.commit(work, partial(self._reason_set, number, reason))
 
     def _reason_set(self, number: int, reason: str | None, ok: bool) -> None:
-        if ok and reason is None:
-            self._ledger.revive(number)
-        elif ok:
-            self._ledger.bury(number)
+        if ok:
+            self._books.set_reason(number, reason)
 
     async def pending(self) -> list[Entry]:
         """Entries that wait for replay, those of each document in the order to replay them in.
 
         What cannot be read is left out, and told to the hooks.
         """
-        places = await mapped(self._ledger.place, self._ledger.waiting())
-        places.sort()
-        return await self._entries([number for _, number in places])
+        return await self._entries(await self._books.in_order())
 
     async def pending_for(self, document: DocumentKey) -> list[Entry]:
         """Those for one document, in the order to replay them in."""
@@ -198,10 +187,6 @@ class Journal:
     async def dead_letters(self) -> list[Entry]:
         """Entries that are kept out of replay."""
         return await self._entries(sorted(self._ledger.dead))
-
-    def holds(self, document: DocumentKey) -> bool:
-        """Whether entries for this document wait, those on their way to the disk included."""
-        return self._ledger.holds(document)
 
     async def _entries(self, numbers: Sequence[int]) -> list[Entry]:
         entries: list[Entry] = []
@@ -217,24 +202,11 @@ class Journal:
         ledger = self._ledger
         if number in ledger and number not in ledger.damaged:
             ledger.damage(number)
-            self._tell(Damaged(number, ledger[number].document))
+            self._books.tell(Damaged(number, ledger[number].document))
 
     def status(self) -> JournalStatus:
         """How the journal is; without I/O."""
-        ledger = self._ledger
-        return JournalStatus(
-            path=self.path,
-            target=self.target,
-            medium=self.medium,
-            holder=os.getpid(),
-            entries=len(ledger) - len(ledger.dead) - len(ledger.damaged),
-            dead_letters=len(ledger.dead),
-            damaged=len(ledger.damaged),
-            bytes=ledger.bytes,
-            share=ledger.share(self._now()),
-            oldest=ledger.oldest(),
-            dead=self._commits.dead,
-        )
+        return self._books.status(self.path, self.target, self.medium, dead=self._commits.dead)
 
     async def adopt(self) -> Adoption:
         """Take over the journals in the directory whose process has died.
@@ -257,7 +229,7 @@ class Journal:
         )
 
     async def _adopt(self, path: Path) -> Taking:
-        taking = Taking(path, self.target, self._ledger, self._numbers)
+        taking = Taking(path, self.target, self._ledger, self._books.numbers)
         entering: list[asyncio.Task[None]] = []
         try:
             await self._commits.commit(taking.copy, partial(self._adopted, taking, entering))
@@ -278,28 +250,11 @@ class Journal:
         if committed:
             async for held, dead in sliced(taking.held):
                 self._ledger.add(held, dead=dead)
-            self._weigh(self._now())
+            self._books.weigh()
         await self._commits.do(partial(taking.finish, committed=committed))
 
-    def _now(self) -> int:
-        return to_micros(self._clock())
-
-    def _weigh(self, now: int) -> None:
-        """Tell that it fills up, when it does."""
-        share = self._ledger.share(now)
-        if share >= WARN_AT and not self._warned:
-            self._warned = True
-            self._tell(FillingUp(share, len(self._ledger), self._ledger.bytes))
-        elif share < CALM_AT:
-            self._warned = False
-
     def _died(self, reason: str) -> None:
-        self._tell(Died(reason))
-
-    def _tell(self, event: Event) -> None:
-        for hook in self._hooks:
-            # In a turn of its own: a hook that raises must not take an answer with it.
-            self._loop.call_soon(hook, event)
+        self._books.tell(Died(reason))
 
     async def _close(self, lock: Lock) -> None:
         await self._commits.stop()
@@ -314,9 +269,22 @@ class Journal:
         lock.release(remove=empty)
 
 
-async def journals(directory: str | PathLike[str], *, target: str) -> list[JournalFile]:
-    """Every journal in a directory, the living ones included; nothing in them is changed."""
+async def journals(directory: str | PathLike[str], *, target: str | None) -> list[JournalFile]:
+    """Every journal in a directory, the living ones included; nothing in them is changed.
+
+    Those for another store than ``target`` are listed with that as their ``refusal``; with ``None``
+    all that can be read are told about.
+    """
     return await anyio.to_thread.run_sync(look_into, Path(directory), target)
+
+
+async def entries_in(path: str | PathLike[str]) -> tuple[JournalFile, list[Entry]]:
+    """A journal, whoever it belongs to, and all it holds; nothing in it is changed.
+
+    What is damaged is among it, as dead letters that are not ``intact``. A journal that cannot be
+    read, or is gone, has no entries, and a ``refusal``.
+    """
+    return await anyio.to_thread.run_sync(read, Path(path))
 
 
 async def orphans(directory: str | PathLike[str], *, target: str) -> list[JournalFile]:
@@ -327,3 +295,7 @@ async def orphans(directory: str | PathLike[str], *, target: str) -> list[Journa
 def _tidied(directory: Path) -> list[Path]:
     remove_stray_locks(directory)
     return databases(directory)
+
+
+def _ignored(_: bool) -> None:
+    """Nothing is counted for what a commit did."""

@@ -32,7 +32,8 @@ _TABLES: Final = (
         at INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
         body BLOB NOT NULL,
-        reason TEXT
+        reason TEXT,
+        batch TEXT
     )""",
 )
 

@@ -15,10 +15,11 @@ class JournalStatus:
     ``entries`` wait for replay, those on their way to the disk included; ``oldest`` is when the
     first of them was appended, in microseconds since 1970. ``share`` is how full the journal is by
     its nearest bound, 1 being full. ``damaged`` entries cannot be read. ``holder`` is the id of the
-    process the journal belongs to. ``dead`` says why nothing can be written any more.
+    process the journal belongs to. ``dead`` says why nothing can be written any more. One in memory
+    has no ``path``.
     """
 
-    path: Path
+    path: Path | None
     target: str
     medium: Medium
     holder: int

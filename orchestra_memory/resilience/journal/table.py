@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...slices import paced
-from .entries import Entry, Row, entry_of, is_intact
+from .entries import Entry, Row, entry_of, is_intact, seal_of
 
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _COLUMNS = ", ".join(Row._fields)
@@ -17,6 +17,9 @@ _ALL = f"SELECT {_COLUMNS} FROM entries ORDER BY number"
 _SELECT = f"SELECT {_COLUMNS} FROM entries WHERE number = ?"
 _DELETE = "DELETE FROM entries WHERE number = ?"
 _SET_REASON = "UPDATE entries SET reason = ? WHERE number = ?"
+_SET_BATCH = f"""
+    UPDATE entries SET batch = ?, checksum = (checksum & {0xFFFF_FFFF}) | ? WHERE number = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ def delete(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
 
 def set_reason(connection: sqlite3.Connection, number: int, reason: str | None) -> None:
     connection.execute(_SET_REASON, (reason, number))
+
+
+def set_batch(connection: sqlite3.Connection, numbers: Iterable[int], batch: str) -> None:
+    seal = seal_of(batch)
+    connection.executemany(_SET_BATCH, paced((batch, seal, number) for number in numbers))
 
 
 def select(connection: sqlite3.Connection, numbers: Sequence[int]) -> Found:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from ..operations import Options
 
 LONGEST_REQUEST: Final = 60.0
 """Seconds for one request where nobody set a deadline."""
@@ -31,3 +33,8 @@ class Deadline:
     def allows(self, pause: float) -> bool:
         """Whether there is time left after a pause of so many seconds."""
         return self.at is None or time.monotonic() + pause < self.at
+
+
+def remaining(options: Options, deadline: Deadline) -> Options:
+    """The options of a call that ends at `deadline`, for what is still to be asked."""
+    return options if deadline.at is None else replace(options, timeout=deadline.left())

@@ -30,15 +30,9 @@ from orchestra_memory import (
     UtcDatetime,
 )
 from orchestra_memory.codec.document import decode, encode
-from orchestra_memory.layers.cached.entries import (
-    document_of,
-    payload,
-    payload_of_read,
-    row_in,
-    row_of,
-    stored_in,
-)
+from orchestra_memory.layers.cached.entries import payload, payload_of_read, row_in, stored_in
 from orchestra_memory.layers.cached.policy import CachePolicy
+from orchestra_memory.layers.sourced import document_of, row_of
 from orchestra_memory.testing.contract.oracle import exact
 
 from ..properties.test_codecs import ODD_TEXT, STORED, TEXT, TIMES, VALUES, VECTORS

@@ -27,13 +27,7 @@ from orchestra_memory import (
     UtcDatetime,
 )
 from orchestra_memory.codec.document import encode
-from orchestra_memory.layers.cached.entries import (
-    CachedRow,
-    document_of,
-    payload_of_read,
-    row_in,
-    row_of,
-)
+from orchestra_memory.layers.cached.entries import payload_of_read, row_in
 from orchestra_memory.layers.cached.filling import change_for, contents_of
 from orchestra_memory.layers.cached.policy import CachePolicy
 from orchestra_memory.layers.cached.replies import Intended, Window
@@ -49,6 +43,7 @@ from orchestra_memory.layers.cached.windows import (
     page_from,
     plans,
 )
+from orchestra_memory.layers.sourced import SourcedRow, document_of, row_of
 
 NOW = datetime(2026, 5, 5, tzinfo=UTC)
 POLICY = CachePolicy()
@@ -239,9 +234,9 @@ class Store:
         contents = contents_of(query, page, documents, MOST)
         self.window = contents and Window(0, 0, contents.complete, contents.bound, contents.members)
 
-    async def rows(self, refs: list[Ref[Any]]) -> list[CachedRow]:
+    async def rows(self, refs: list[Ref[Any]]) -> list[SourcedRow]:
         """Half of them from entries, the rest as read below."""
-        rows: list[CachedRow | None] = []
+        rows: list[SourcedRow | None] = []
         for place, ref in enumerate(refs):
             stored = await self.stored(ref.key)
             if stored is not None and place % 2:

@@ -10,7 +10,8 @@ from ...codec.document import decode, encode, is_expired
 from ...errors import Unavailable
 from ...operations import FREE, Billed, Options, Ref, Revision, Source, Stored
 from ...record import Record
-from .entries import CachedRow, payload_of_read, row_in, row_of, stored_in
+from ..sourced import SourcedRow, row_of
+from .entries import payload_of_read, row_in, stored_in
 from .replies import Absent, Busy, Found, Waiting
 from .steps import Leased, RecordFill
 
@@ -53,7 +54,7 @@ def _opened_stored(ref: Ref[R], found: Found, now: Revision) -> Stored[R] | None
     return None if is_expired(stored.record.__dict__) else stored
 
 
-def _opened_row(ref: Ref[Any], found: Found, now: Revision) -> CachedRow | Unreadable:
+def _opened_row(ref: Ref[Any], found: Found, now: Revision) -> SourcedRow | Unreadable:
     row = row_in(ref, found.payload, age=max(0, now - found.filled_at) / 1e6)
     return UNREADABLE if row is None else row
 
@@ -63,7 +64,7 @@ def _itself(_: Ref[R], stored: Stored[R]) -> Stored[R]:
 
 
 AS_STORED: Final[Form[Stored[Any]]] = Form(_opened_stored, _itself)
-AS_ROW: Final[Form[CachedRow]] = Form(_opened_row, row_of)
+AS_ROW: Final[Form[SourcedRow]] = Form(_opened_row, row_of)
 
 
 def known(ref: Ref[Any], reply: RecordReply, now: Revision, form: Form[T]) -> T | None | Miss:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -13,7 +12,7 @@ from ...errors import DeadlineExceeded
 from ...operations import Measure, Options, Page, Ref, Snapshot, Totals
 from ...queries import Query
 from ...record import Record
-from ...resilience.deadline import Deadline
+from ...resilience.deadline import Deadline, remaining
 
 if TYPE_CHECKING:
     from ...protocol import MemoryManager
@@ -64,11 +63,6 @@ class Below:
             yield remaining(options, deadline)
         finally:
             self._turns.release()
-
-
-def remaining(options: Options, deadline: Deadline) -> Options:
-    """The options of a call that ends at `deadline`, for what is still to be asked."""
-    return options if deadline.at is None else replace(options, timeout=deadline.left())
 
 
 @contextmanager

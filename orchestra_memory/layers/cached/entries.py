@@ -23,29 +23,21 @@ from zlib import crc32
 
 from pydantic_core import from_json, to_json
 
-from ...backends.rows import Row
 from ...codec.bytes import dumps, loads, time_text
-from ...codec.document import SCHEMA_VERSION, Document, decode, encode
+from ...codec.document import SCHEMA_VERSION, Document, decode
 from ...codec.ids import stored_id
 from ...codec.restoring import definition_of, restored
 from ...errors import CorruptRecord, SchemaTooNew
 from ...operations import Ref, Revision, Source, Stored
 from ...record import Record, spec_of
 from ...values import Vector
+from ..sourced import SourcedRow, document_of
 from .policy import CachePolicy
 
 R = TypeVar("R", bound=Record)
 
 FORMAT: Final = b"1"
 _HEAD: Final = len(FORMAT) + 8
-
-
-@dataclass(slots=True)
-class CachedRow(Row):
-    """A stored document with where it comes from; ``age`` is in seconds."""
-
-    source: Source = Source.CACHE
-    age: float = 0.0
 
 
 def stored_in(ref: Ref[R], payload: bytes, age: float = 0.0) -> Stored[R] | None:
@@ -73,34 +65,13 @@ def _definition(model: type[Record]) -> tuple[str | None, set[str]]:
     return definition_of(model), set(model.model_fields)
 
 
-def row_in(ref: Ref[Any], payload: bytes, age: float = 0.0) -> CachedRow | None:
+def row_in(ref: Ref[Any], payload: bytes, age: float = 0.0) -> SourcedRow | None:
     """The same as a row, to be looked at before it is made a record."""
     opened = _opened(ref, payload)
     if opened is None:
         return None
     document, revision, _ = opened
-    return CachedRow(stored_id(ref.key), document, revision, age=age)
-
-
-def row_of(ref: Ref[Any], stored: Stored[Any]) -> CachedRow:
-    """A record that was read below, as a row; shares free JSON with the record."""
-    return CachedRow(
-        stored_id(ref.key),
-        document_of(stored.record),
-        stored.revision,
-        source=stored.source,
-        age=stored.age,
-    )
-
-
-def document_of(record: Record) -> Document:
-    """What is stored of a record that was read: without the fields its document lacks."""
-    document = encode(record)
-    stored = record.model_fields_set
-    if len(stored) < len(type(record).model_fields):
-        for name in type(record).model_fields.keys() - stored:
-            del document[name]
-    return document
+    return SourcedRow(stored_id(ref.key), document, revision, source=Source.CACHE, age=age)
 
 
 def payload_of_read(ref: Ref[Any], stored: Stored[Any], policy: CachePolicy) -> bytes | None:

@@ -15,12 +15,12 @@ from ...errors import CacheUnavailable, CorruptRecord, SchemaTooNew, Unavailable
 from ...operations import Measure, Options, Page, Ref, Totals
 from ...queries import MAX_PAGE_SIZE, Query
 from ...record import Record
-from ...resilience.deadline import Deadline
+from ...resilience.deadline import Deadline, remaining
 from ...slices import mapped, sliced
 from ...values import utc_now
+from ..sourced import document_of, row_of
 from .answers import read_mode
-from .below import Below, remaining, until
-from .entries import document_of, row_of
+from .below import Below, until
 from .filling import contents_of, may_fill
 from .reading import POLL, Reader
 from .replies import Waiting, Window

@@ -13,8 +13,9 @@ import anyio
 from ...errors import CacheUnavailable
 from ...operations import Billed, Options, Ref, Snapshot, Stored
 from ...record import Record
-from ...resilience.deadline import Deadline
+from ...resilience.deadline import Deadline, remaining
 from ...slices import mapped
+from ..sourced import SourcedRow
 from .answers import (
     AS_ROW,
     AS_STORED,
@@ -34,8 +35,7 @@ from .answers import (
     read_mode,
     unknown,
 )
-from .below import Below, remaining, until
-from .entries import CachedRow
+from .below import Below, until
 from .replies import BUSY, Waiting
 from .steps import Leased, RecordFill
 
@@ -90,7 +90,7 @@ class Reader:
 
     async def rows(
         self, refs: Sequence[Ref[Any]], options: Options
-    ) -> tuple[list[CachedRow], Billed]:
+    ) -> tuple[list[SourcedRow], Billed]:
         """What exists of these, be it expired or not, to be looked at before it is decoded."""
         replies, answers = await self._begun(refs, options, AS_ROW)
         call = Call(refs, answers, replies)

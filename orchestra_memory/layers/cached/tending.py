@@ -17,8 +17,9 @@ from ...codec.document import Document
 from ...errors import CacheUnavailable
 from ...operations import Ref
 from ...record import Record
+from ..sourced import document_of
 from .asking import EPOCHS
-from .entries import FORMAT, document_of, row_in
+from .entries import FORMAT, row_in
 from .epochs import KEPT
 from .failures import FAILURES, kind_of, unavailable
 from .keys import Keyspace, may_list

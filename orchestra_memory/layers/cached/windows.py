@@ -15,7 +15,7 @@ from ...matching import Measuring, SortKey, matcher, position_key, value_at
 from ...operations import DEFAULT, FREE, Billed, Measure, Page, Ref, Source, Totals
 from ...queries import Order, Query
 from ...record import Record, checked_key
-from .entries import CachedRow
+from ..sourced import SourcedRow
 from .scopes import Scope, bound_position, is_bare, is_behind, position
 
 if TYPE_CHECKING:
@@ -139,14 +139,14 @@ class Answer(Generic[R]):
     `add` raises ``CorruptRecord`` or ``SchemaTooNew``: then ask below. It uses up the row.
     """
 
-    def __init__(self, query: Query[R], served: int, rows: list[CachedRow], *, more: bool) -> None:
+    def __init__(self, query: Query[R], served: int, rows: list[SourcedRow], *, more: bool) -> None:
         self.rows = rows
         self._query = query
         self._served = served
         self._more = more
         self._shown = Shown(query, DEFAULT)
 
-    def add(self, row: CachedRow) -> None:
+    def add(self, row: SourcedRow) -> None:
         stored = stored_of(ref_of(self._query, row), row, owned=True)
         self._shown.items.append(replace(stored, source=row.source, age=row.age))
 
@@ -166,7 +166,7 @@ class Answer(Generic[R]):
 
 
 def answer_from(
-    query: Query[R], plan: Plan, rows: Iterable[CachedRow], now: datetime
+    query: Query[R], plan: Plan, rows: Iterable[SourcedRow], now: datetime
 ) -> Answer[R] | None:
     """The rows of the page, of those of the plan's records that exist.
 
@@ -187,7 +187,7 @@ def answer_from(
     return None
 
 
-def _matching(query: Query[Any], rows: Iterable[CachedRow], now: datetime) -> Iterator[CachedRow]:
+def _matching(query: Query[Any], rows: Iterable[SourcedRow], now: datetime) -> Iterator[SourcedRow]:
     matches = matcher(query)
     for row in rows:
         if matches(row.document) and not (query.hides_expired and is_expired(row.document, now)):
@@ -202,7 +202,7 @@ def _is_behind_bound(plan: Plan, row: Row) -> bool:
 
 
 def page_from(
-    query: Query[R], plan: Plan, rows: Iterable[CachedRow], now: datetime
+    query: Query[R], plan: Plan, rows: Iterable[SourcedRow], now: datetime
 ) -> Page[R] | None:
     """The page of a few rows, all at once; ``None`` and errors as in `answer_from` and `add`."""
     answer = answer_from(query, plan, rows, now)
@@ -216,7 +216,7 @@ def page_from(
 def totals_from(
     query: Query[Any],
     measures: Sequence[Measure],
-    rows: Iterable[CachedRow],
+    rows: Iterable[SourcedRow],
     now: datetime,
     billed: Billed = FREE,
 ) -> Totals:

@@ -20,9 +20,9 @@ from ...errors import (
     Unauthenticated,
 )
 from ...operations import FREE, Billed, Durability, Op, Options, Receipt, Ref
-from ...resilience.deadline import Deadline
+from ...resilience.deadline import Deadline, remaining
 from ...slices import mapped, sliced
-from .below import Below, remaining
+from .below import Below
 from .entries import row_in
 from .outcome import (
     Moves,

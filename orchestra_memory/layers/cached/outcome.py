@@ -11,7 +11,7 @@ from ...backends.batches import record_of
 from ...codec.document import Document, encode
 from ...errors import InvalidRecord
 from ...operations import Delete, Op, Patch, Put, Receipt, Ref, Revision
-from ...record import Record, spec_of
+from ...record import Record, spec_of, timed_by_store
 from .entries import sealed
 from .filling import change_for
 from .policy import Policies
@@ -164,6 +164,11 @@ def floors_of(receipt: Receipt, count: int) -> list[Revision]:
     return [commit if revision is None else revision for revision in receipt.revisions]
 
 
+def _is_known_put(op: Op) -> bool:
+    """Whether what is stored is what was put, no more and no less."""
+    return isinstance(op, Put) and timed_by_store(op.record) is None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A write that is committed: what each entry it touches is to become."""
@@ -194,7 +199,8 @@ class Outcome:
         if isinstance(op, Delete) and self.work.is_one_commit and floor:
             return AbsentStep(op.ref, floor, self.policies.absent_ttl(model))
         put = self.work.puts.get(place)
-        if put is None or put.text is None or not policy.records or not self._is_told(place):
+        is_known = _is_known_put(op) and self._is_told(place)
+        if put is None or put.text is None or not policy.records or not is_known:
             return DropStep(op.ref, floor)
         kept = sealed(put.text, floor, policy)
         if kept is None:
@@ -208,7 +214,7 @@ class Outcome:
     def _window_step(self, scope: Scope, places: Sequence[int], floor: Revision) -> Step:
         intended = self.intended.get(scope)
         policy = self.policies.of(scope.model)
-        only_puts = all(isinstance(self.work.ops[place], Put) for place in places)
+        only_puts = all(_is_known_put(self.work.ops[place]) for place in places)
         if intended is None or not only_puts or self.work.bulk:
             return DropStep(scope, floor)
         puts, ops = self.work.puts, self.work.ops

@@ -58,8 +58,10 @@ class Policies:
         self._ttl = ttl
         self._default = CachePolicy()
         self._policies: dict[type[Any], CachePolicy] = {**(policies or {})}
-        self.keep_all_records: bool = all(policy.records for policy in self._policies.values())
-        """Whether records of every type are kept by id."""
+        self.passed_over: frozenset[type[Any]] = frozenset(
+            model for model, policy in self._policies.items() if not policy.records
+        )
+        """The types whose records are not kept by id."""
 
     def of(self, model: type[Any]) -> CachePolicy:
         return self._policies.get(model, self._default)

@@ -111,9 +111,10 @@ class Reader:
     async def _asked(
         self, refs: Sequence[Ref[Any]], mode: ReadMode, max_age: float | None
     ) -> Sequence[RecordReply]:
-        if self._policies.keep_all_records:
+        passed_over = self._policies.passed_over
+        kept = [ref.model not in passed_over for ref in refs]
+        if all(kept):
             return await self._link.read(refs, mode=mode, max_age=max_age)
-        kept = [self._policies.of(ref.model).records for ref in refs]
         wanted = [ref for ref, keeps in zip(refs, kept, strict=True) if keeps]
         replies = await self._link.read(wanted, mode=mode, max_age=max_age) if wanted else []
         left = iter(replies)

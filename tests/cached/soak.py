@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra_memory.testing import emulator
-from orchestra_memory.testing.faults import FaultProxy
+from orchestra_memory.testing.faults import FaultProxy, RedisService
 
 from .histories import Checker, Verdict, read_history
-from .soak_troubles import Chaos, Server, Troubles, Worker
+from .soak_troubles import Chaos, Troubles, Worker
 from .soak_worker import Job
 
 PROCESSES = 3
@@ -54,12 +54,12 @@ class Plan:
 
 @asynccontextmanager
 async def workers_of(
-    server: Server, plan: Plan, job: Job, home: Path
+    server: RedisService, plan: Plan, job: Job, home: Path
 ) -> AsyncIterator[list[Worker]]:
     async with AsyncExitStack() as stack:
         workers: list[Worker] = []
         for number in range(PROCESSES):
-            proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", server.port))
+            proxy = await stack.enter_async_context(FaultProxy(*server.address))
             workers.append(Worker(number, proxy, home, job))
             stack.push_async_callback(workers[-1].close)
         async with asyncio.TaskGroup() as tasks:
@@ -68,7 +68,9 @@ async def workers_of(
         yield workers
 
 
-async def soaked(seed: int, mode: str, plan: Plan, server: Server) -> tuple[Verdict, Troubles]:
+async def soaked(
+    seed: int, mode: str, plan: Plan, server: RedisService
+) -> tuple[Verdict, Troubles]:
     """What came of one seed."""
     troubles = Troubles()
     with tempfile.TemporaryDirectory(prefix="soak-", dir=_fast_directory()) as folder:
@@ -105,16 +107,13 @@ def _fast_directory() -> str | None:
 
 
 @contextmanager
-def served(plan: Plan) -> Iterator[Server]:
+def served(plan: Plan) -> Iterator[RedisService]:
     with ExitStack() as stack:
         if plan.store == "firestore":
             running = stack.enter_context(emulator.start())
             os.environ[emulator.VARIABLE] = running.host
             stack.callback(os.environ.pop, emulator.VARIABLE)
-        server = Server()
-        server.start()
-        stack.callback(server.close)
-        yield server
+        yield stack.enter_context(RedisService())
 
 
 HEADER = (

@@ -5,24 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from redis.asyncio import Redis
 
-from orchestra_memory.testing import redis_server
-from orchestra_memory.testing.faults import FaultProxy, kill, stopped
+from orchestra_memory.testing.faults import FaultProxy, RedisService, stopped
 
+from ..children import Child
 from .soak_worker import Job
 
-ROOT = Path(__file__).parents[2]
-START = 30.0
-"""Seconds a process may take to start."""
 WAYS = {"cut": 12, "drop": 2, "narrow": 2, "late": 1, "refuse": 1, "hold": 1}
 """What happens to connections, and how often: the last three have a process do without Redis for
 more than a second, in which its cache is not tested."""
@@ -42,32 +38,6 @@ class Troubles:
         self.losses.append((begin, time.monotonic_ns()))
 
 
-class Server:
-    """A Redis that can be killed, and comes back empty on the same port."""
-
-    def __init__(self) -> None:
-        self._running = ExitStack()
-        self.port = 0
-        self.pid: int | None = None
-
-    def start(self) -> None:
-        running = self._running.enter_context(redis_server.start(port=self.port, own=True))
-        self.port = redis_server.parse_url(running.url).port
-        self.pid = running.pid
-
-    def close(self) -> None:
-        self._running.close()
-
-    async def restart(self) -> None:
-        if self.pid is not None:
-            kill(self.pid)
-        await asyncio.to_thread(self._again)
-
-    def _again(self) -> None:
-        self._running.close()
-        self.start()
-
-
 class Worker:
     """One process of the soak, and the next one in its place if it is killed."""
 
@@ -78,14 +48,13 @@ class Worker:
         self._job = job
         self._lives = 0
         self._end = 0.0
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._is_settled = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
         """Of the process that runs, if one does."""
-        process = self._process
-        return process.pid if process is not None and process.returncode is None else None
+        return self._child.pid if self._child else None
 
     async def start(self) -> None:
         """Start a process, and wait until it is ready."""
@@ -93,51 +62,38 @@ class Worker:
         job = self._next_job()
         file = self._home / f"{job.name}.json"
         file.write_text(json.dumps(asdict(job)))
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"{__package__}.soak_worker", str(file)),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(START):
-            said = await self._process.stdout.readline()
-        if said != b"ready\n":
-            raise RuntimeError(f"{job.name} did not start")
+        self._child = Child(f"{__package__}.soak_worker", file)
+        await self._child.start()
 
     def go(self) -> None:
         """Let it begin."""
-        assert self._process is not None
-        assert self._process.stdin is not None
+        assert self._child is not None
         self._end = self._end or time.monotonic() + self._job.seconds
-        self._process.stdin.write(b"\n")
+        self._child.say()
         self._is_settled.set()
 
     async def replace(self) -> None:
         """Kill the process without notice, and start another."""
-        if self.pid is None or self._process is None:
+        if self.pid is None or self._child is None:
             return
         self._is_settled.clear()
-        kill(self.pid)
-        await self._process.wait()
+        await self._child.kill()
         await self.start()
         self.go()
 
     async def ended(self) -> None:
         """Wait for the end of the last process. Raises if it was no good one."""
-        process = None
-        while process is not self._process and self._process is not None:
-            process = self._process
-            code = await process.wait()
+        child = None
+        while child is not self._child and self._child is not None:
+            child = self._child
+            code = await child.ended()
             await self._is_settled.wait()
-            if code != 0 and process is self._process:
+            if code != 0 and child is self._child:
                 raise RuntimeError(f"process {self._number} failed")
 
     async def close(self) -> None:
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        if self._child is not None:
+            await self._child.kill()
 
     def _next_job(self) -> Job:
         name = f"p{self._number}-{self._lives}"
@@ -161,7 +117,7 @@ class Chaos:
     def __init__(
         self,
         seed: str,
-        server: Server,
+        server: RedisService,
         workers: Sequence[Worker],
         unrest: float,
         troubles: Troubles,
@@ -229,7 +185,7 @@ class Chaos:
             case "flush":
                 with self._troubles.losing():
                     await redis.flushall()
-            case "hang" if self._server.pid is not None:
+            case "hang":
                 with stopped(self._server.pid):
                     await asyncio.sleep(0.2 * self._chance.random())
             case "restart":

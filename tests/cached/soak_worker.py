@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -49,6 +48,7 @@ from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.operations import DEFAULT, Measure, Op
 from orchestra_memory.values import NonEmpty
 
+from ..children import Told, appending
 from .naive import CacheAside
 
 T = TypeVar("T")
@@ -103,23 +103,13 @@ class Job:
     cancelled: float = 0.01
 
 
-class Log:
-    """Events as lines of a file; what is written outlives this process."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def add(self, do: str, **event: Any) -> None:
-        os.write(self._file, json.dumps({"do": do, **event}).encode() + b"\n")
-
-
 WRITING: ContextVar[str] = ContextVar("writing")
 
 
 class SlowMemory(MemoryManager):
     """A store some way off, and not always well. Commits are recorded."""
 
-    def __init__(self, inner: MemoryManager, job: Job, log: Log, chance: random.Random) -> None:
+    def __init__(self, inner: MemoryManager, job: Job, log: Told, chance: random.Random) -> None:
         self._inner = inner
         self._job = job
         self._log = log
@@ -188,7 +178,7 @@ def made_of(ops: Sequence[Op], receipt: Receipt) -> dict[str, int | None]:
 class Client:
     """Does one thing after another, many of them side by side."""
 
-    def __init__(self, memory: MemoryManager, job: Job, log: Log, chance: random.Random) -> None:
+    def __init__(self, memory: MemoryManager, job: Job, log: Told, chance: random.Random) -> None:
         self._memory = memory
         self._job = job
         self._log = log
@@ -290,7 +280,7 @@ class Client:
         self._log.add("read", begin=begin, end=time.monotonic_ns(), seen=seen)
 
 
-async def tell(memory: MemoryManager, client: Client, log: Log) -> None:
+async def tell(memory: MemoryManager, client: Client, log: Told) -> None:
     """Record when Redis has been told what it could not be told at first."""
     while isinstance(memory, CachedMemory):
         await asyncio.sleep(0.01)
@@ -301,7 +291,7 @@ async def tell(memory: MemoryManager, client: Client, log: Log) -> None:
 
 
 @asynccontextmanager
-async def opened(job: Job, log: Log, chance: random.Random) -> AsyncIterator[MemoryManager]:
+async def opened(job: Job, log: Told, chance: random.Random) -> AsyncIterator[MemoryManager]:
     kind, _, where = job.store.partition(":")
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(connect(job.redis))
@@ -335,7 +325,7 @@ async def firestore(project: str) -> AsyncIterator[FirestoreMemory]:
 
 
 async def work(job: Job) -> None:
-    log, chance = Log(job.log), random.Random(job.seed)
+    log, chance = appending(job.log), random.Random(job.seed)
     outcome.MARGIN = MARGIN
     async with opened(job, log, chance) as memory:
         print("ready", flush=True)

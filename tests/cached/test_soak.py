@@ -2,6 +2,9 @@
 
 import pytest
 
+from orchestra_memory.testing.redis_server import KIND
+
+from ..owned import skip_without_program
 from .soak import MODES, NAIVE, Plan, soak
 
 SEEDS = range(1, 6)
@@ -10,6 +13,7 @@ SEEDS = range(1, 6)
 
 @pytest.fixture
 def plan(redis_server, use_backend) -> Plan:
+    skip_without_program(KIND)
     use_backend("sqlite")
     return Plan(seconds=10.0, operations=1_800, unrest=0.5)
 

@@ -102,6 +102,51 @@ async def test_an_error_below_is_every_waiting_readers_own(memory, store):
     assert await memory.get(Note, "a") == Note(id="a")
 
 
+async def test_a_store_that_hangs_is_waited_for_once_by_all_who_set_no_deadline(memory, store):
+    async def hang() -> None:
+        await anyio.sleep(0.05)
+        raise DeadlineExceeded("no answer to read", operation="read")
+
+    store.before_read = hang
+    failed: list[type[BaseException]] = []
+
+    async def read(options: Options) -> None:
+        with pytest.raises(Unavailable) as caught:
+            await memory.get(Note, "a", options=options)
+        failed.append(type(caught.value))
+
+    async with anyio.create_task_group() as herd:
+        for options in (DEFAULT, DEFAULT, DEFAULT):
+            herd.start_soon(read, options)
+    assert failed == [DeadlineExceeded] * 3
+    assert len(store.reads) == 1
+
+
+async def test_who_has_a_longer_deadline_than_another_reader_does_not_fail_with_it(memory, store):
+    await store.inner.put(Note(id="a"))
+
+    async def fail_once() -> None:
+        store.before_read = None
+        await anyio.sleep(0.02)
+        raise DeadlineExceeded("no answer to read", operation="read")
+
+    store.before_read = fail_once
+    answers: list[Note | None] = []
+
+    async def give_up() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await memory.get(Note, "a", options=Options(timeout=0.02))
+
+    async def read() -> None:
+        answers.append(await memory.get(Note, "a"))
+
+    async with anyio.create_task_group() as readers:
+        readers.start_soon(give_up)
+        await anyio.sleep(0.005)
+        readers.start_soon(read)
+    assert answers == [Note(id="a")]
+
+
 async def test_who_read_before_a_write_cannot_put_the_old_value_back(memory, store):
     await store.inner.put(Note(id="a", rank=1))
     store.after_read = stop = Stop()

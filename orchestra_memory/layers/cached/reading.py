@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
-from ...errors import CacheUnavailable
+from ...errors import CacheUnavailable, Unavailable
 from ...operations import Billed, Options, Ref, Snapshot, Stored
 from ...record import Record
 from ...resilience.deadline import Deadline, remaining
@@ -54,9 +54,13 @@ POLL: Final = 0.005
 
 @dataclass(slots=True)
 class Flight:
-    """A read below that others wait for; ``answers`` stays ``None`` if it fails."""
+    """A read below that others wait for; ``answers`` stays ``None`` if it fails.
+
+    ``failure`` is how it failed, if that would be no other for who sets no deadline either.
+    """
 
     answers: Mapping[Ref[Any], Stored[Any] | None] | None = None
+    failure: Unavailable | None = None
     landed: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -133,7 +137,7 @@ class Reader:
                 await self._fetch(call, remaining(options, deadline), form)
                 break
             with until(deadline, "read"):
-                await self._wait(call, form)
+                await self._wait(call, form, patient=deadline.at is None)
             if has_misses(call.answers):
                 await self._ask_again(call, list(call.open()), "use", form, options.max_age)
             if not has_misses(call.answers):
@@ -211,7 +215,7 @@ class Reader:
         # Only for "use" all stores tell as of when something is absent.
         options = replace(options, cache="use" if leases else "bypass")
         fills = [given_back(lease) for lease in leases]
-        with self._flight(asked) as flight:
+        with self._flight(asked, is_bounded=options.timeout is not None) as flight:
             try:
                 snapshot = await self._below.read(refs, options)
                 found = dict(zip(refs, snapshot.items, strict=True))
@@ -227,7 +231,7 @@ class Reader:
         return snapshot
 
     @contextmanager
-    def _flight(self, asked: Mapping[Ref[Any], Miss]) -> Iterator[Flight]:
+    def _flight(self, asked: Mapping[Ref[Any], Miss], *, is_bounded: bool) -> Iterator[Flight]:
         """A flight for who is told to wait for a lease that is held, here or elsewhere.
 
         As long as it is held nobody writes, so that the answer is good for all who are told so.
@@ -237,6 +241,9 @@ class Reader:
         own = [key for key in keys if self._flights.setdefault(key, flight) is flight]
         try:
             yield flight
+        except Unavailable as error:
+            flight.failure = None if is_bounded else error
+            raise
         finally:
             flight.landed.set()
             for key in own:
@@ -250,8 +257,12 @@ class Reader:
                 # Counted where it was met; the lease ends by itself.
                 return
 
-    async def _wait(self, call: Call[T], form: Form[T]) -> None:
-        """Wait for the flights of this process and take their answers; for others, a moment."""
+    async def _wait(self, call: Call[T], form: Form[T], *, patient: bool) -> None:
+        """Wait for the flights of this process and take their answers; for others, a moment.
+
+        Who is `patient`, as nobody set a deadline, takes their failures, too: with a store that
+        hangs, it would else wait for one deadline of the store after the other.
+        """
         # All are looked up before any is waited for: they may end meanwhile.
         flights: dict[int, Flight] = {}
         elsewhere: set[str] = set()
@@ -262,6 +273,9 @@ class Reader:
                 elsewhere.add(lease_of(miss))
         for place, flight in flights.items():
             await flight.landed.wait()
+            if patient and flight.failure is not None:
+                failure = flight.failure
+                raise type(failure)(str(failure), operation=failure.operation) from failure
             if flight.answers is not None:
                 ref = call.refs[place]
                 stored = own_copy(ref, flight.answers[ref])

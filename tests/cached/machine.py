@@ -57,7 +57,8 @@ class CachedMachine(RuleBasedStateMachine):
         self.processes: list[Process] = []
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(coroutine)
+        # `Runner.run` would set the handler of Ctrl-C anew each time, which is much of the time.
+        return self.runner.get_loop().run_until_complete(coroutine)
 
     @initialize(
         mode=st.sampled_from(("strict", "available")),

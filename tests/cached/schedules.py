@@ -8,7 +8,8 @@ Equal worlds are explored once, but every way to reach an end counts as a schedu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import NamedTuple, Protocol, TypeAlias
 
 from orchestra_memory.layers.cached import model
@@ -39,6 +40,10 @@ class Scripts:
     )
     intend: Callable[[Entry, int, str, int, int], tuple[Entry, Intended]] = model.intend
     publish: Callable[[Entry, int, str, int, Action], tuple[Entry, Published]] = model.publish
+
+    def remembered(self) -> Scripts:
+        """The same steps, each worked out once of what it is given: worlds have them in common."""
+        return Scripts(**{each.name: cache(getattr(self, each.name)) for each in fields(self)})
 
 
 class Version(NamedTuple):
@@ -149,8 +154,9 @@ def explore(scenario: Scenario, scripts: Scripts | None = None) -> Explored:
     """All schedules. One that breaks a promise ends there."""
     found = Explored()
     known: dict[World, dict[str, int]] = {}
+    steps = (scripts or Scripts()).remembered()
     for start in scenario.starts():
-        for ending, count in _endings(start, scenario, scripts or Scripts(), known).items():
+        for ending, count in _endings(start, scenario, steps, known).items():
             found.schedules += count
             if ending:
                 found.violations[ending] = found.violations.get(ending, 0) + count

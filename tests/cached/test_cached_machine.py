@@ -47,7 +47,7 @@ def test_no_schedule_of_steps_shows_what_is_older_than_acknowledged(
     run_state_machine_as_test(
         lambda: CachedMachine(runner, redis),
         settings=settings(
-            max_examples=3 * profile.max_examples,
+            max_examples=2 * profile.max_examples,
             stateful_step_count=2 * profile.stateful_step_count,
         ),
     )

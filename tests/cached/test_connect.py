@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from orchestra_memory.testing.service import Address
 from .servers import (
     SERVICE,
     Certificates,
-    cluster,
     installed,
     make_certificates,
     sentinel,
@@ -340,31 +339,29 @@ async def test_an_unknown_service_of_sentinels_is_no_connection() -> None:
                 await redis.ping()
 
 
-async def test_a_cluster_is_found_by_one_of_its_nodes() -> None:
-    with cluster() as nodes:
-        dead = f"127.0.0.1:{free_port()}"
-        async with connect(f"redis+cluster://{dead},{nodes[-1]}", patience=10) as redis:
-            with anyio.fail_after(20):
-                await _until_whole(redis)
-            keys = [f"{{{n}}}key" for n in range(100)]
-            await asyncio.gather(*(redis.execute_command("EVAL", KEEP, 1, key) for key in keys))
-            for node in nodes:
-                async with connect(f"redis://{node}") as one:
-                    assert await one.dbsize()
+async def test_a_cluster_is_found_by_one_of_its_nodes(nodes: Sequence[Address]) -> None:
+    dead = f"127.0.0.1:{free_port()}"
+    async with connect(f"redis+cluster://{dead},{nodes[-1]}", patience=10) as redis:
+        with anyio.fail_after(20):
+            await _until_whole(redis)
+        keys = [f"{{{n}}}key" for n in range(100)]
+        await asyncio.gather(*(redis.execute_command("EVAL", KEEP, 1, key) for key in keys))
+        for node in nodes:
+            async with connect(f"redis://{node}") as one:
+                assert await one.dbsize()
 
 
-async def test_a_cluster_that_all_use_says_so_and_recovers() -> None:
-    with cluster() as nodes:
-        url = f"redis+cluster://{nodes[0]}?max_connections=1"
-        async with connect(url, patience=0.01) as redis:
-            with anyio.fail_after(20):
-                await _until_whole(redis)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(redis.blpop, ["nothing"], 0.5)
-                await anyio.sleep(0.1)
-                with pytest.raises(exceptions.MaxConnectionsError, match="all 1 connections"):
-                    await redis.get("a")
-            assert await redis.set("a", "b")
+async def test_a_cluster_that_all_use_says_so_and_recovers(nodes: Sequence[Address]) -> None:
+    url = f"redis+cluster://{nodes[0]}?max_connections=1"
+    async with connect(url, patience=0.01) as redis:
+        with anyio.fail_after(20):
+            await _until_whole(redis)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(redis.blpop, ["nothing"], 0.5)
+            await anyio.sleep(0.1)
+            with pytest.raises(exceptions.MaxConnectionsError, match="all 1 connections"):
+                await redis.get("a")
+        assert await redis.set("a", "b")
 
 
 KEEP = "return redis.call('SET', KEYS[1], 'x')"

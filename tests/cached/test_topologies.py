@@ -11,7 +11,7 @@ from orchestra_memory.layers.cached.keys import Keyspace
 from orchestra_memory.layers.cached.memory import CachedMemory
 from orchestra_memory.layers.cached.tending import Tending
 
-from .servers import SERVICE, cluster, installed, make_certificates, sentinel, tls_server
+from .servers import SERVICE, installed, make_certificates, sentinel, tls_server
 
 pytestmark = pytest.mark.anyio
 
@@ -32,8 +32,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         with installed() as server, sentinel(server) as watching:
             yield f"redis+sentinel://{watching}/{SERVICE}"
     else:
-        with cluster() as nodes:
-            yield f"redis+cluster://{nodes[0]}"
+        nodes = request.getfixturevalue("nodes")
+        yield f"redis+cluster://{nodes[0]}"
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,7 @@ class Lister:
         version, page, complete = world.processes[me].memory
         assert isinstance(version, int)
         assert isinstance(page, tuple)
-        members = [(str(record), _sort(place)) for place, record in page]
+        members = tuple((str(record), _sort(place)) for place, record in page)
         bound = b"" if complete else members[-1][1]
         filling = WindowFilling(version, bool(complete), bound, LONG, members)
         entry, _ = scripts.fill_window(world.entry, NOW, f"reader {me}", filling)
@@ -191,11 +191,12 @@ class Placer(Writing):
             return Drop(floor)
         sort = _sort(self.place)
         within = told.complete or sort <= told.bound
-        return Change(floor, told.sequence, LONG, [(str(self.record), sort if within else b"")])
+        member = str(self.record), sort if within else b""
+        return Change(floor, told.sequence, LONG, (member,))
 
     def refusal(self, state: State) -> Action:
         told = state.memory[0]
-        return Change(0, told.sequence, LONG, []) if isinstance(told, Intended) else Drop(0)
+        return Change(0, told.sequence, LONG, ()) if isinstance(told, Intended) else Drop(0)
 
     def dropped(self, state: State) -> Action:
         floor = state.memory[0]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from orchestra_memory.testing import emulator
-from orchestra_memory.testing.emulator import KIND, Emulator
+from orchestra_memory.testing.emulator import BRIEF, KIND, Emulator
 from orchestra_memory.testing.launch import serving
 from orchestra_memory.testing.service import Program
 
@@ -29,5 +29,8 @@ def started() -> Iterator[Emulator]:
 
 
 def roomy(program: Program) -> Program:
-    command = (HEAP if part.startswith("-Xmx") else part for part in program.command)
-    return replace(program, command=tuple(command))
+    """The program with more memory, and its code compiled as for a server that stays."""
+    kept = (part for part in program.command if part != BRIEF)
+    return replace(
+        program, command=tuple(HEAP if part.startswith("-Xmx") else part for part in kept)
+    )

@@ -21,16 +21,17 @@ pytestmark = pytest.mark.anyio
 FRONT_END = 100
 """Calls that the server takes on one connection, as Google's does."""
 PATIENCE = 3
-"""Seconds for which the server waits for the others."""
+"""Seconds for which the server waits for the others, if they may come."""
 NO_DOCUMENT = "no such document"
 
 
 class Crowd(grpc.GenericRpcHandler):
     """Answers once it has seen as many calls at once as it waits for, or after a while."""
 
-    def __init__(self, awaited: int) -> None:
+    def __init__(self, awaited: int, patience: float = PATIENCE) -> None:
         self.present = self.most = 0
         self._awaited = awaited
+        self._patience = patience
         self._complete = asyncio.Event()
 
     def service(self, details):
@@ -42,7 +43,7 @@ class Crowd(grpc.GenericRpcHandler):
         if self.present >= self._awaited:
             self._complete.set()
         try:
-            await asyncio.wait_for(self._complete.wait(), PATIENCE)
+            await asyncio.wait_for(self._complete.wait(), self._patience)
         except TimeoutError:
             self._complete.set()
         self.present -= 1
@@ -81,7 +82,7 @@ async def test_calls_beyond_what_one_connection_carries_do_not_queue(monkeypatch
 async def test_one_connection_does_not_carry_them(monkeypatch) -> None:
     # The server does bind: on one connection they wait, or are refused.
     monkeypatch.setattr(channels, "CONNECTIONS", 1)
-    crowd = Crowd(2 * FRONT_END)
+    crowd = Crowd(2 * FRONT_END, patience=0.5)
     async with served(crowd) as host, connected(host, monkeypatch) as memory:
         calls = (memory.get(Note, f"n{i}") for i in range(2 * FRONT_END))
         await asyncio.gather(*calls, return_exceptions=True)

@@ -47,6 +47,7 @@ asyncio.run(main())
 """
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 KILLS = 20
+AT_ONCE = 2
 
 
 def acknowledged_until_killed(file: Path, name: str, after: int) -> list[str]:
@@ -71,8 +72,16 @@ async def test_every_acknowledged_record_outlives_a_killed_process(tmp_path, use
     use_backend("sqlite")
     file = tmp_path / "state.db"
     keys: list[str] = []
-    for number in range(KILLS):
-        keys += acknowledged_until_killed(file, str(number), after=3 + 7 * number % 20)
+
+    async def kill(number: int) -> None:
+        after = 3 + 7 * number % 20
+        told = partial(acknowledged_until_killed, file, str(number), after)
+        keys.extend(await anyio.to_thread.run_sync(told))
+
+    for number in range(0, KILLS, AT_ONCE):
+        async with anyio.create_task_group() as group:
+            for other in range(AT_ONCE):
+                group.start_soon(kill, number + other)
     assert len(keys) > KILLS
     async with SqliteMemory.open(file) as memory:
         found = await memory.get_many(MemoryItem, keys)

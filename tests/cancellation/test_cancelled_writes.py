@@ -26,7 +26,7 @@ from orchestra_memory.testing.contract.models import Note
 
 pytestmark = pytest.mark.anyio
 
-RECORDS, CHUNK = 1_000, 400
+RECORDS, CHUNK = 850, 400
 
 
 @pytest.fixture(params=["local", "sqlite", "guarded sqlite", "firestore", "guarded firestore"])

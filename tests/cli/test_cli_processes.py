@@ -122,9 +122,9 @@ def test_the_demo_needs_no_settings_to_be_right(command, monkeypatch):
 
 
 def test_a_closed_pipe_ends_it_in_silence(argv, command, tmp_path):
-    write_items(tmp_path / "a.jsonl", 5_000)
+    write_items(tmp_path / "a.jsonl", 3_000)
     command("import", "a.jsonl")
-    for verb in ("history ann --limit 5000", "export -"):
+    for verb in ("history ann --limit 3000", "export -"):
         done = subprocess.run(
             ["sh", "-c", f'"$@" {verb} | head -n 1', "sh", *argv],
             capture_output=True,
@@ -136,11 +136,11 @@ def test_a_closed_pipe_ends_it_in_silence(argv, command, tmp_path):
 
 
 def test_an_export_can_be_piped_into_an_import(argv, command, tmp_path):
-    write_items(tmp_path / "a.jsonl", 3_000)
+    write_items(tmp_path / "a.jsonl", 1_000)
     command("import", "a.jsonl")
     text = '"$@" export - | "$@" import - --url sqlite:///b.db --json'
     done = subprocess.run(["sh", "-c", text, "sh", *argv], capture_output=True, check=True)
-    assert json.loads(done.stdout)["records"] == 3_000
+    assert json.loads(done.stdout)["records"] == 1_000
 
 
 def test_one_broken_line_in_a_hundred_thousand_is_named(command, tmp_path):
@@ -152,7 +152,7 @@ def test_one_broken_line_in_a_hundred_thousand_is_named(command, tmp_path):
 
 
 def test_ctrl_c_leaves_whole_batches_and_resuming_completes(command, started, tmp_path):
-    write_items(tmp_path / "a.jsonl", 20_000, broken=10)
+    write_items(tmp_path / "a.jsonl", 12_000, broken=10)
     process = started("import", "a.jsonl")
     state = tmp_path / ".orchestra" / "imports"
     while not list(state.glob("*.json")):
@@ -164,14 +164,14 @@ def test_ctrl_c_leaves_whole_batches_and_resuming_completes(command, started, tm
     assert "--resume" in errors.decode()
     assert "Traceback" not in errors.decode()
     stored = counted(command)["memory_items"]
-    assert 0 < stored < 19_999
+    assert 0 < stored < 11_999
     # Batches of 2,000 lines are written in chunks of 400; the tenth line is broken.
     assert (stored + 1) % 400 in {0, 1}
 
     done = command("import", "a.jsonl", "--resume", "--json")
-    assert json.loads(done.stdout)["records"] == 19_999
+    assert json.loads(done.stdout)["records"] == 11_999
     assert done.returncode == 3
-    assert counted(command)["memory_items"] == 19_999
+    assert counted(command)["memory_items"] == 11_999
     assert not list(state.iterdir())
     again = command("import", "a.jsonl", "--resume")
     assert again.returncode == 1

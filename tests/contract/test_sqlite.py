@@ -10,12 +10,12 @@ from orchestra_memory.testing.contract import MemoryContract
 
 class TestSqliteMemory(MemoryContract):
     @pytest.fixture
-    async def memory(self, use_backend, tmp_path) -> AsyncIterator[SqliteMemory]:
+    async def memory(self, use_backend, database) -> AsyncIterator[SqliteMemory]:
         use_backend("sqlite")
-        async with SqliteMemory.open(tmp_path / "memory.db") as memory:
+        async with SqliteMemory.open(database) as memory:
             yield memory
 
     @pytest.fixture
-    async def another(self, memory, tmp_path) -> AsyncIterator[SqliteMemory]:
-        async with SqliteMemory.open(tmp_path / "memory.db") as another:
+    async def another(self, memory, database) -> AsyncIterator[SqliteMemory]:
+        async with SqliteMemory.open(database) as another:
             yield another

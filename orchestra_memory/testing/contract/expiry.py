@@ -16,6 +16,7 @@ from .base import Contract
 from .models import Lease, Note
 
 HOUR = timedelta(hours=1)
+LIFE = timedelta(seconds=0.3)
 
 
 def expired(key: str, **fields: object) -> Note:
@@ -116,9 +117,11 @@ class ExpiryContract(Contract):
         assert (await memory.aggregate(Query(Lease), [Count()]))["count"] == 1
 
     async def test_a_record_expires_by_itself(self, memory: MemoryManager) -> None:
-        note = Note(id="a", expiration=utc_now() + timedelta(seconds=1))
+        end = utc_now() + LIFE
+        note = Note(id="a", expiration=end)
         await memory.put(note)
-        assert await memory.get(Note, "a") == note
-        await anyio.sleep(1.1)
+        # A store that is far away, or busy, may answer too late to know it.
+        assert await memory.get(Note, "a") == note or utc_now() >= end
+        await anyio.sleep(max(0.0, (end - utc_now()).total_seconds()) + 0.01)
         assert await memory.get(Note, "a") is None
         assert (await memory.find(Query(Note))).records == []

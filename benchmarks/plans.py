@@ -48,7 +48,7 @@ def on_emulator() -> Iterator[Place]:
 def far_away() -> Iterator[Place]:
     with (
         server.started() as running,
-        process.serving("proxy", running.host, str(ADDED_MILLISECONDS)) as way,
+        process.serving("long_way", running.host, str(ADDED_MILLISECONDS)) as way,
     ):
         added = environment.round_trip(way.address) - environment.round_trip(running.host)
         facts = {

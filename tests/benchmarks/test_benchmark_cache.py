@@ -27,11 +27,12 @@ from orchestra_memory.testing import redis_server as redis
 TINY = replace(
     QUICK,
     rounds=1,
-    sessions=2,
-    puts=3,
+    sessions=1,
+    amounts=tasks.Amounts(get=2, slow=1, read=1, history=1, talk=2),
+    puts=1,
     herds=(1, 2),
-    workload=Workload(100, 50, 50, zipf.SETTINGS[:1]),
-    peers=peers.Plan(rounds=1, single=peers.Size(1, 3)),
+    workload=Workload(100, 10, 10, zipf.SETTINGS[:1]),
+    peers=peers.Plan(rounds=1, single=peers.Size(1, 2)),
 )
 
 
@@ -162,7 +163,7 @@ def test_every_cache_is_pinned_to_one_version_of_everything_it_asks_for():
 
 
 @pytest.fixture(scope="module")
-def outcome(firestore_emulator, redis_server):
+def outcome(firestore_emulator, redis_server, hasty):
     """Everything measured with few records, one peer being this library itself."""
     twin = Peer("twin", "with_cache", ("twin==1.0",), "the same as ours", ours="with_cache")
     with (

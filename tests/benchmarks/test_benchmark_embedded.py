@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from benchmarks import embedded_tasks
 from benchmarks.compare import WrongData
 from benchmarks.embedded_report import (
     BY_HAND,
@@ -129,10 +130,12 @@ def test_the_table_sets_off_our_lines_and_says_what_was_compared():
     assert table.notes[0].startswith("30 records and counts were compared")
 
 
-def test_a_run_gives_every_task_of_every_store(tmp_path):
+def test_a_run_gives_every_task_of_every_store(hasty, tmp_path, monkeypatch):
     pytest.importorskip("psutil")
     from benchmarks.embedded import SIDES, Plan, run
 
+    monkeypatch.setattr(embedded_tasks, "CALLS", 4)
+    monkeypatch.setattr(embedded_tasks, "AT_ONCE", 2)
     told = []
     result = run(Plan(records=20, rounds=1, watched=1), told.append, directory=tmp_path)
     assert {(line.task, line.side) for line in result.lines} == {

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def server():
+def server(hasty):
     with null.started() as child:
         yield Backend(child.address, child.address, child.pid, forgets=True)
 
@@ -62,7 +62,7 @@ async def test_it_can_forget_a_collection(server):
 
 
 async def test_every_way_is_timed_and_watched_and_its_data_compared(server):
-    plan = Plan(WAYS, [Load(30, rounds=1, watched=1)], records_per_turn=60, warm_up=1)
+    plan = Plan(WAYS, [Load(3, rounds=1, watched=1)], records_per_turn=6, warm_up=1)
     outcome = await Bench(server, lambda _: None).run(plan)
     assert {(turn.task, turn.way, turn.side) for turn in outcome.turns} == {
         (way.task, way.name, way.side) for way in WAYS
@@ -70,8 +70,8 @@ async def test_every_way_is_timed_and_watched_and_its_data_compared(server):
     assert len(outcome.turns) == 2 * len(WAYS)
     assert all((turn.cost is None) != (turn.seen is None) for turn in outcome.turns)
     assert len(outcome.idle) == 1
-    # Two jobs of 30 in both rounds, and the warm-up's 60 of 1.
-    assert outcome.compared == 3 * 60 * len(WAYS)
+    # Two jobs of 3 in both rounds, and the warm-up's 6 of 1.
+    assert outcome.compared == 3 * 6 * len(WAYS)
 
 
 def test_a_commit_is_answered_with_as_many_results_as_it_has_writes():

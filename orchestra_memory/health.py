@@ -20,6 +20,7 @@ class Health:
     """The state of one part and of those beneath it.
 
     ``latency`` is the round trip of the probe in seconds, ``None`` if there was none to make.
+    ``answered`` is false where there was no answer at all; who refuses is down, but is there.
     """
 
     component: str
@@ -27,6 +28,7 @@ class Health:
     detail: str = ""
     latency: float | None = None
     parts: tuple[Health, ...] = ()
+    answered: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """A plain form for JSON."""

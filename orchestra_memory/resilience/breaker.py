@@ -86,6 +86,8 @@ class Breaker:
 
     Once open, one prober at a time is let through: `probe` is true for it, and it tells `probed`
     or `abandoned`. After enough successes there is time to catch up, until `drained`.
+
+    Those in ``hooks`` are called each time its state has changed, and should not raise.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Breaker:
         self.state: State = State.CLOSED
         self.since: float = clock()
         self.clock = clock
+        self.hooks: list[Callable[[], None]] = []
         self._chance = chance
         self._calls = _Calls(self.settings.window)
         self._in_a_row = 0
@@ -237,6 +240,8 @@ class Breaker:
         self._good_probes = self._good_probes if state is State.HALF_OPEN else 0
         self._confirming = False
         self._calls = _Calls(self.settings.window)
+        for hook in self.hooks:
+            hook()
 
 
 class _Calls:

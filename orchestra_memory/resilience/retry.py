@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from ..errors import DeadlineExceeded, Overloaded, Unavailable
+from ..errors import BreakerOpen, DeadlineExceeded, Overloaded, Unavailable
 from ..operations import PRESENT, Op, Page, Patch
 from ..queries import Query
 from ..record import Record
@@ -79,7 +79,7 @@ def is_safe(error: Exception, *, repeatable: bool) -> bool:
     """Whether the failed call can be made again without being applied twice."""
     if isinstance(error, Overloaded):
         return True
-    if isinstance(error, DeadlineExceeded):
+    if isinstance(error, DeadlineExceeded | BreakerOpen):
         return False
     return isinstance(error, Unavailable) and (repeatable or not error.ambiguous)
 

@@ -12,8 +12,9 @@ from google.cloud.firestore_v1 import types
 from orchestra_memory import Delete, Patch, Put, Ref
 from orchestra_memory.codec.document import SCHEMA_VERSION
 from orchestra_memory.codec.firestore import messages
-from orchestra_memory.codec.firestore.encode import delimited, record_bytes
+from orchestra_memory.codec.firestore.encode import record_bytes
 from orchestra_memory.codec.firestore.messages import commit_request
+from orchestra_memory.codec.firestore.varints import delimited
 from orchestra_memory.testing.contract.models import Lease
 
 from .bulk_writes import Memories, leases, once

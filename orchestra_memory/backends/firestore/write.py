@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 from ...codec.document import Document, encode, patched, unset_values
-from ...codec.firestore.encode import (
-    delimited,
-    document_bytes,
-    encode_time,
-    encode_value,
-    record_bytes,
-    varint,
-)
-from ...codec.firestore.messages import Precondition, Value, Write
+from ...codec.firestore.encode import document_bytes, encode_time, encode_value, record_bytes
+from ...codec.firestore.messages import SERVER_TIME, Precondition, Value, Write
+from ...codec.firestore.varints import delimited, varint
 from ...codec.size import checked_size, may_break_limits
 from ...operations import ABSENT, PRESENT, Billed, Delete, Expect, Op, Patch, Presence
-from ...record import Record
+from ...record import Record, spec_of, timed_by_store
 from ..batches import Address, PreparedAs, address_of, patch_size, record_of
 from .parts import PART_IDS, may_have_parts, part_name, split
 from .query import field_path
@@ -164,13 +159,14 @@ class Writes:
         if isinstance(op, Delete):
             self._delete(step, name)
         elif step.body is not None:
-            self._put(step.body, step.expect, name)
+            self._put(step, step.body, name)
         elif isinstance(op, Patch):
             self.messages.append(_patch(op, name, step.expect))
         return place
 
-    def _put(self, body: Body, expect: Expect, name: str) -> None:
-        self.messages.append(_update(name, body[0], expect))
+    def _put(self, step: Step, body: Body, name: str) -> None:
+        message = _update(name, body[0], step.expect)
+        self.messages.append(message + _commit_time(step.item.op))
         for number, part in enumerate(body[1:]):
             self.messages.append(_update(part_name(name, number), part))
 
@@ -188,6 +184,22 @@ def _update(name: str, fields: bytes, expect: Expect = None) -> bytes:
     document = delimited(b"\x0a", name.encode())
     head = b"\x0a" + varint(len(document) + len(fields))
     return b"%b%b%b%b" % (head, document, fields, _precondition(expect))
+
+
+def _commit_time(op: Op) -> bytes:
+    """What has the store put in its own time, to be appended to the bytes of a ``Write``."""
+    if spec_of(op.ref.model).commit_time is None:
+        return b""
+    record = record_of(op)
+    field = None if record is None else timed_by_store(record)
+    return b"" if field is None else _timing(field)
+
+
+@cache
+def _timing(field: str) -> bytes:
+    write = Write()
+    _transform(write, field).set_to_server_value = SERVER_TIME
+    return bytes(write.SerializeToString())
 
 
 def _precondition(expect: Expect) -> bytes:

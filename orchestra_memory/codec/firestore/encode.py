@@ -24,12 +24,11 @@ from ...values import EPOCH, INT64_MAX, INT64_MIN, Vector
 from ..document import SCHEMA_VERSION, Document, encode, encoded, field_values, free_fields
 from ..ids import WRAPPED_LIST, escaped_name
 from .layout import ELEMENT, STRIDE, TYPE_NAME, VECTOR_TYPE
+from .places import KEPT_SIZES_IN_RECORDS, Place, key_bytes
+from .varints import delimited, varints
 
 _KEPT_NAMES: Final = 1_024
 """Names in maps, and as many in documents, whose places are kept."""
-_KEPT_SIZES: Final = 1 << 7
-"""Sizes in bytes below which a place keeps the heads of values; those in records keep more."""
-_KEPT_SIZES_IN_RECORDS: Final = 1 << 11
 _KEPT_TEXTS: Final = 256
 """Texts whose entries a place keeps: what stands there is mostly one of a few words, or again the
 same user and session."""
@@ -37,122 +36,15 @@ _SHORT: Final = 32
 """Bytes below which a text may be kept."""
 
 
-class _Varints(dict[int, bytes]):
-    """A number of up to 64 bits in groups of seven, the lowest first, all but the last marked.
-
-    Those of up to two groups are at hand, as most lengths are; others are put together of them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__((number, bytes((number,))) for number in range(1 << 7))
-        pairs = range(1 << 14)
-        self.marked = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in pairs]
-        self.update((n, bytes((n & 0x7F | 0x80, n >> 7))) for n in pairs[1 << 7 :])
-
-    def __missing__(self, number: int) -> bytes:
-        if number < 0:
-            number += 1 << 64
-        marked = self.marked
-        if number >> 28:
-            return marked[number & 0x3FFF] + marked[number >> 14 & 0x3FFF] + self[number >> 28]
-        return marked[number & 0x3FFF] + self[number >> 14]
-
-
-_varints: Final = _Varints()
-varint: Final = _varints.__getitem__
-"""The bytes of a number of up to 64 bits."""
-
-
-def delimited(tag: bytes, data: bytes) -> bytes:
-    """A field of bytes, of text or of a message."""
-    return b"%b%b%b" % (tag, _varints[len(data)], data)
-
-
-class _Heads(dict[int, bytes]):
-    """What stands before so many bytes of one kind of value in one place, by their number."""
-
-    __slots__ = ("_place", "_tag", "_tells_size")
-
-    def __init__(self, place: _Place, tag: bytes, *, tells_size: bool = True) -> None:
-        super().__init__()
-        self._place = place
-        self._tag = tag
-        self._tells_size = tells_size
-
-    def __missing__(self, size: int) -> bytes:
-        field = self._tag + _varints[size] if self._tells_size else self._tag
-        head = self._place.head(field, size)
-        if size < self._place.kept_sizes:
-            self[size] = head
-        return head
-
-
-class _Place:
-    """Where values stand: in a list, or under one name in maps or in documents.
-
-    An entry there is a head, by the kind and size of the value, and the value's own bytes; those of
-    constants and of some short texts are kept whole. ``convert`` makes a stored value of what may
-    be none; where there is no such function, all values are.
-    """
-
-    __slots__ = (
-        "_entry",
-        "_key",
-        "constants",
-        "convert",
-        "float",
-        "integer",
-        "kept_sizes",
-        "list",
-        "map",
-        "text",
-        "texts",
-        "time",
-    )
-
-    def __init__(
-        self,
-        entry: bytes,
-        key: bytes = b"",
-        convert: Callable[[Any], Any] | None = None,
-        *,
-        kept_sizes: int = _KEPT_SIZES,
-    ) -> None:
-        self._entry = entry
-        self._key = key
-        self.convert = convert
-        self.kept_sizes = kept_sizes
-        self.text = _Heads(self, b"\x8a\x01")
-        self.time = _Heads(self, b"\x52")
-        self.map = _Heads(self, b"\x32")
-        self.list = _Heads(self, b"\x4a")
-        self.integer = _Heads(self, b"\x10", tells_size=False)
-        self.float = self.head(b"\x19", 8)
-        self.constants = {
-            None: self.head(b"\x58\x00", 0),
-            True: self.head(b"\x08\x01", 0),
-            False: self.head(b"\x08\x00", 0),
-        }
-        self.texts: dict[str, bytes] = {}
-
-    def head(self, field: bytes, size: int) -> bytes:
-        """What stands before `size` bytes, `field` being the tag and length just before them."""
-        value = _varints[len(field) + size] + field
-        if not self._key:
-            return self._entry + value
-        length = _varints[len(self._key) + len(value) + size]
-        return b"%b%b%b%b" % (self._entry, length, self._key, value)
-
-
-class _Names(dict[str, _Place]):
+class _Names(dict[str, Place]):
     """The places under the first names that there were."""
 
     def __init__(self, entry: bytes) -> None:
         super().__init__()
         self._entry = entry
 
-    def __missing__(self, name: str) -> _Place:
-        self[name] = place = _Place(self._entry, _key(escaped_name(name)))
+    def __missing__(self, name: str) -> Place:
+        self[name] = place = Place(self._entry, key_bytes(escaped_name(name)))
         return place
 
     def bytes_of(self, document: Document) -> bytes:
@@ -161,31 +53,26 @@ class _Names(dict[str, _Place]):
             return _fields(self, document)
         # Where ids are names there is no end of them: a place for each would only cost.
         return b"".join(
-            delimited(self._entry, _key(escaped_name(name)) + _any(_bare, value))
+            delimited(self._entry, key_bytes(escaped_name(name)) + _any(_bare, value))
             for name, value in document.items()
         )
-
-
-def _key(name: str) -> bytes:
-    """What stands before the value in the entry of a map: its key, and the value's tag."""
-    return delimited(b"\x0a", name.encode()) + b"\x12"
 
 
 _IN_MAP: Final = b"\x0a"
 _IN_DOCUMENT: Final = b"\x12"
 _in_maps: Final = _Names(_IN_MAP)
 _in_documents: Final = _Names(_IN_DOCUMENT)
-_item: Final = _Place(b"\x0a")
-_bare: Final = _Place(b"")
+_item: Final = Place(b"\x0a")
+_bare: Final = Place(b"")
 # Users' names are escaped, so that they never are these.
-_list_in_list: Final = _Place(_IN_MAP, _key(WRAPPED_LIST))
-_vector_mark: Final = _Place(_IN_MAP, _key(TYPE_NAME))
-_vector_numbers: Final = _Place(_IN_MAP, _key("value"))
+_list_in_list: Final = Place(_IN_MAP, key_bytes(WRAPPED_LIST))
+_vector_mark: Final = Place(_IN_MAP, key_bytes(TYPE_NAME))
+_vector_numbers: Final = Place(_IN_MAP, key_bytes("value"))
 
 _double: Final = struct.Struct("<d").pack
 
 
-def _fields(places: Mapping[str, _Place], document: Mapping[str, Any]) -> bytes:
+def _fields(places: Mapping[str, Place], document: Mapping[str, Any]) -> bytes:
     """The entries of a map, a document or a record.
 
     The commonest kinds are told apart here: for them, a call each is much of the work.
@@ -208,7 +95,7 @@ def _fields(places: Mapping[str, _Place], document: Mapping[str, Any]) -> bytes:
         elif value is None or kind is bool:
             pieces.append(place.constants[value])
         elif kind is int and 0 <= value < 1 << 14:
-            data = _varints[value]
+            data = varints[value]
             pieces += (place.integer[len(data)], data)
         elif kind is datetime:
             data = _stamp(value)
@@ -238,35 +125,35 @@ def _items(items: list[Any]) -> bytes:
     return b"".join(pieces)
 
 
-def _keep(place: _Place, text: str, entry: bytes) -> None:
+def _keep(place: Place, text: str, entry: bytes) -> None:
     if len(place.texts) == _KEPT_TEXTS:
         place.texts.clear()
     place.texts[text] = entry
 
 
-def _entry(place: _Place, value: Any, kind: type) -> bytes:
+def _entry(place: Place, value: Any, kind: type) -> bytes:
     if place.convert is not None and kind not in _COMPLETE:
         value = place.convert(value)
         kind = type(value)
     return _encoders[kind](place, value)
 
 
-def _any(place: _Place, value: Any) -> bytes:
+def _any(place: Place, value: Any) -> bytes:
     return _fields({"": place}, {"": value})
 
 
-def _bytes(place: _Place, value: bytes) -> bytes:
-    return place.head(b"\x92\x01" + _varints[len(value)], len(value)) + value
+def _bytes(place: Place, value: bytes) -> bytes:
+    return place.head(b"\x92\x01" + varints[len(value)], len(value)) + value
 
 
-def _integer(place: _Place, value: int) -> bytes:
+def _integer(place: Place, value: int) -> bytes:
     if not INT64_MIN <= value <= INT64_MAX:
         raise ValueError("an int beyond 64 bits")
-    data = _varints[value]
+    data = varints[value]
     return place.integer[len(data)] + data
 
 
-def _time(place: _Place, value: datetime) -> bytes:
+def _time(place: Place, value: datetime) -> bytes:
     stamp = _stamp(value)
     return place.time[len(stamp)] + stamp
 
@@ -277,11 +164,11 @@ def _stamp(value: datetime) -> bytes:
     seconds, nanos = since.days * 86_400 + since.seconds, since.microseconds * 1_000
     if seconds >> 14 > 0 and nanos >> 28:
         # Most times of our days are like this.
-        marked = _varints.marked
+        marked = varints.marked
         early = b"\x08" + marked[seconds & 0x3FFF] + _hours[seconds >> 14]
-        return early + marked[nanos & 0x3FFF] + marked[nanos >> 14 & 0x3FFF] + _varints[nanos >> 28]
-    stamp = b"\x08" + _varints[seconds] if seconds else b""
-    return stamp + b"\x10" + _varints[nanos] if nanos else stamp
+        return early + marked[nanos & 0x3FFF] + marked[nanos >> 14 & 0x3FFF] + varints[nanos >> 28]
+    stamp = b"\x08" + varints[seconds] if seconds else b""
+    return stamp + b"\x10" + varints[nanos] if nanos else stamp
 
 
 class _Hours(dict[int, bytes]):
@@ -293,19 +180,19 @@ class _Hours(dict[int, bytes]):
     def __missing__(self, number: int) -> bytes:
         if len(self) == _KEPT_TEXTS:
             self.clear()
-        self[number] = data = _varints[number] + b"\x10"
+        self[number] = data = varints[number] + b"\x10"
         return data
 
 
 _hours: Final = _Hours()
 
 
-def _map(place: _Place, value: Document) -> bytes:
+def _map(place: Place, value: Document) -> bytes:
     data = map_bytes(value)
     return place.map[len(data)] + data
 
 
-def _list(place: _Place, value: list[Any]) -> bytes:
+def _list(place: Place, value: list[Any]) -> bytes:
     if place is _item:
         # A list in a list, which Firestore cannot hold, goes into a map.
         data = _any(_list_in_list, value)
@@ -314,7 +201,7 @@ def _list(place: _Place, value: list[Any]) -> bytes:
     return place.list[len(data)] + data
 
 
-def _vector(place: _Place, value: Vector) -> bytes:
+def _vector(place: Place, value: Vector) -> bytes:
     numbers = _numbers(value)
     mark = _any(_vector_mark, VECTOR_TYPE)
     data = b"%b%b%b" % (mark, _vector_numbers.list[len(numbers)], numbers)
@@ -333,10 +220,10 @@ def _numbers(vector: Vector) -> bytes:
     return bytes(packed)
 
 
-class _Encoders(dict[type, Callable[[_Place, Any], bytes]]):
+class _Encoders(dict[type, Callable[[Place, Any], bytes]]):
     """One for each type that can be stored."""
 
-    def __missing__(self, kind: type) -> Callable[[_Place, Any], bytes]:
+    def __missing__(self, kind: type) -> Callable[[Place, Any], bytes]:
         # Times that drivers return are of subclasses.
         if issubclass(kind, datetime):
             return _time
@@ -379,7 +266,7 @@ class _Plan:
     """What can be told of a record type beforehand."""
 
     version: bytes
-    places: dict[str, _Place]
+    places: dict[str, Place]
 
 
 @cache
@@ -388,10 +275,10 @@ def _plan(model: type[Record]) -> _Plan:
     return _Plan(version, {name: _place_of(model, name) for name in model.model_fields})
 
 
-def _place_of(model: type[Record], name: str) -> _Place:
+def _place_of(model: type[Record], name: str) -> Place:
     convert = None if name in free_fields(model) else partial(encoded, model, name)
-    key = _key(escaped_name(name))
-    return _Place(_IN_DOCUMENT, key, convert, kept_sizes=_KEPT_SIZES_IN_RECORDS)
+    key = key_bytes(escaped_name(name))
+    return Place(_IN_DOCUMENT, key, convert, kept_sizes=KEPT_SIZES_IN_RECORDS)
 
 
 def record_bytes(record: Record) -> bytes:

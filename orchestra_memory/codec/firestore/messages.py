@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from google.cloud.firestore_v1 import types
 
-from .encode import delimited, varint
+from .varints import delimited, varint
 
 wrappers: Final = cast("Any", types)
 """The public proto-plus types: ``.pb()`` is the message class, ``.wrap`` and ``.pb(x)`` convert."""
@@ -19,6 +19,8 @@ Value: Final[Any] = wrappers.Value.pb()
 MapValue: Final[Any] = wrappers.MapValue.pb()
 Timestamp: Final = cast("Any", type(Value().timestamp_value))
 Write: Final[Any] = wrappers.Write.pb()
+SERVER_TIME: Final = int(wrappers.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME)
+"""The time at which the server takes the request, on its own clock."""
 Precondition: Final[Any] = wrappers.Precondition.pb()
 CommitRequest: Final[Any] = wrappers.CommitRequest.pb()
 GetRequest: Final[Any] = wrappers.GetDocumentRequest.pb()

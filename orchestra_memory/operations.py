@@ -159,6 +159,9 @@ class Options:
     ``max_age`` in seconds refuses older copies in an outage. ``min_durability`` refuses weaker
     acknowledgements. ``corrupt="skip"`` has ``find`` and ``scan`` leave out, and name in
     ``Page.corrupt``, what does not fit its record type; by default they raise ``CorruptRecord``.
+    ``exactly_once=False`` spares increments behind an outage fallback the marker, one more document
+    written, by which it is found out whether a write was applied whose answer was lost; such a
+    write raises ``Unavailable(ambiguous=True)`` then.
     """
 
     timeout: float | None = None
@@ -167,6 +170,7 @@ class Options:
     min_durability: Durability | None = None
     atomic: bool | None = None
     corrupt: CorruptMode | None = None
+    exactly_once: bool | None = None
 
     def over(self, other: Options) -> Options:
         """`other`, with what is set here in its place."""

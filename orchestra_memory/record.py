@@ -15,7 +15,12 @@ from .values import checked_text
 
 MAX_KEY_BYTES = 1_500
 """Firestore's bound for a document id, in UTF-8 bytes."""
-RESERVED_COLLECTIONS = frozenset({"namespaces", "markers", "parts", "conflicts"})
+MARKERS = "markers"
+"""The collection of the documents by which it is told which commits were made."""
+ERASURES = "erasures"
+"""The collection of the documents that tell who was erased."""
+RESERVED_COLLECTIONS = frozenset({"namespaces", MARKERS, "parts", "conflicts", ERASURES})
+"""Only this package itself has records in these."""
 RESERVED_FIELDS = frozenset({"schema_version"})
 EXPIRATION = "expiration"
 """A field of this name holds the time from which a record counts as absent."""
@@ -36,6 +41,7 @@ class RecordSpec:
     vector_indexes: tuple[tuple[str, ...], ...] = ()
     unindexed: frozenset[str] = frozenset()
     large: frozenset[str] = frozenset()
+    commit_time: str | None = None
     schema_version: int = 1
 
     @property
@@ -54,8 +60,8 @@ class Record(BaseModel):
             created: UtcDatetime
 
     ``collection``
-        the collection (required); ``namespaces``, ``markers``, ``parts`` and ``conflicts`` are
-        reserved.
+        the collection (required); ``namespaces``, ``markers``, ``parts``, ``conflicts`` and
+        ``erasures`` are reserved.
     ``key``
         the field, or fields, that make the id. Default ``"id"``.
     ``scopes``
@@ -68,6 +74,9 @@ class Record(BaseModel):
         fields no query filters or orders by alone: long texts, and times that only rise.
     ``large``
         text, bytes and free-JSON fields that may outgrow 1 MiB; no query or ``Patch`` names them.
+    ``commit_time``
+        the field, a time or ``None``, into which the store puts its own time as it commits a record
+        that leaves it ``None``.
     ``schema_version``
         raise it when the stored form changes, and teach :meth:`upgrade` the way. Default 1.
 
@@ -97,7 +106,7 @@ class Record(BaseModel):
         # Validation from stored data then fills instances directly, as with a plain model.
         __init__.__pydantic_base_init__ = True
 
-    def __init_subclass__(
+    def __init_subclass__(  # noqa: PLR0913 -- each is a class keyword
         cls,
         *,
         collection: str = "",
@@ -107,6 +116,7 @@ class Record(BaseModel):
         vector_indexes: Iterable[Iterable[str]] = (),
         unindexed: Iterable[str] = (),
         large: Iterable[str] = (),
+        commit_time: str | None = None,
         schema_version: int = 1,
         **options: Any,
     ) -> None:
@@ -120,6 +130,7 @@ class Record(BaseModel):
                 vector_indexes=tuple(tuple(index) for index in vector_indexes),
                 unindexed=frozenset(unindexed) | frozenset(large),
                 large=frozenset(large),
+                commit_time=commit_time,
                 schema_version=schema_version,
             )
 
@@ -193,6 +204,12 @@ class Record(BaseModel):
         del from_version
         return data
 
+    @classmethod
+    def upgrade_under(cls, key: str, data: dict[str, Any], from_version: int) -> dict[str, Any]:
+        """:meth:`upgrade`, for types that need to know the id the document is stored under."""
+        del key
+        return cls.upgrade(data, from_version)
+
 
 def _hasten(model: type[BaseModel]) -> None:
     """Spare the records of a type that has no private attributes of its own pydantic's hook."""
@@ -221,6 +238,12 @@ def spec_of(model: type[Record]) -> RecordSpec:
             f"{model.__name__} has no collection; declare it: "
             f'class {model.__name__}(Record, collection="...")'
         ) from None
+
+
+def timed_by_store(record: Record) -> str | None:
+    """The field of `record` into which the store is to put the time of the commit, if any."""
+    name = spec_of(type(record)).commit_time
+    return name if name is not None and getattr(record, name) is None else None
 
 
 def join_key(parts: Iterable[str]) -> str:
@@ -280,8 +303,13 @@ def _names(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+def _is_ours(model: type[Record]) -> bool:
+    return model.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 def _check_spec(model: type[Record], spec: RecordSpec) -> None:
-    if spec.collection in RESERVED_COLLECTIONS or _UNSTORABLE_COLLECTION.fullmatch(spec.collection):
+    taken_by_us = spec.collection in RESERVED_COLLECTIONS and not _is_ours(model)
+    if taken_by_us or _UNSTORABLE_COLLECTION.fullmatch(spec.collection):
         raise ConfigurationError(
             f"{model.__name__}: the collection {spec.collection!r} is reserved; choose another name"
         )
@@ -292,7 +320,8 @@ def _check_spec(model: type[Record], spec: RecordSpec) -> None:
         )
     declared = (*spec.indexes, *spec.vector_indexes)
     indexed = {name.lstrip("-").split(".")[0] for index in declared for name in index}
-    named = {*spec.key, *spec.scope_fields, *spec.unindexed, *indexed}
+    timed = () if spec.commit_time is None else (spec.commit_time,)
+    named = {*spec.key, *spec.scope_fields, *spec.unindexed, *indexed, *timed}
     if unknown := named - fields:
         raise ConfigurationError(
             f"{model.__name__}: {min(unknown)!r} is named in the class keywords but is no field"

@@ -13,7 +13,7 @@ from ..codec.size import checked_size, fields_size
 from ..errors import InvalidBatch, PartialWrite
 from ..intake import CHUNK
 from ..operations import Op, Patch, Put, Ref
-from ..record import Record
+from ..record import MARKERS, Record
 from ..values import is_map
 
 MAX_OPERATIONS = CHUNK
@@ -75,6 +75,9 @@ def patch_size(op: Op) -> int:
 
 def check_atomic(prepared: Sequence[PreparedAs[Any]]) -> None:
     """Refuse what one commit cannot take, naming the bound."""
+    if prepared and prepared[-1].address[1] == MARKERS:
+        # It is our own, and comes on top of what the caller may write.
+        prepared = prepared[:-1]
     if len(prepared) > MAX_OPERATIONS:
         raise InvalidBatch(
             f"{len(prepared):,} operations in one atomic write, at most {MAX_OPERATIONS}; "

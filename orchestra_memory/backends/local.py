@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -15,7 +16,20 @@ from ..codec.document import is_expired
 from ..errors import OrchestraMemoryError
 from ..health import Health, Status
 from ..matching import Measuring, matcher
-from ..operations import DEFAULT, Billed, Measure, Op, Options, Page, Receipt, Ref, Snapshot, Totals
+from ..moments import StillMemory, check_is_now
+from ..operations import (
+    DEFAULT,
+    Billed,
+    Measure,
+    Op,
+    Options,
+    Page,
+    Receipt,
+    Ref,
+    Revision,
+    Snapshot,
+    Totals,
+)
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record, spec_of
@@ -42,7 +56,7 @@ vectors."""
 class LocalMemory(MemoryManager):
     """Keeps records in the process; they are gone when it ends.
 
-    ``clock`` tells the time by which records expire; the system's by default.
+    ``clock`` tells the time by which records expire, and that of commits; the system's by default.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -123,6 +137,17 @@ class LocalMemory(MemoryManager):
     async def health(self) -> Health:
         return Health("local", Status.OK, f"{self._total} records in the process", 0.0)
 
+    @asynccontextmanager
+    async def frozen(self, as_of: Revision | None = None) -> AsyncIterator[MemoryManager]:
+        """As :meth:`~orchestra_memory.moments.Freezable.frozen` says."""
+        check_is_now(as_of, self._revision)
+        now = self._clock()
+        still = LocalMemory(clock=lambda: now)
+        still._revision = self._revision
+        for place, collection in self._collections.items():
+            still._collections[place] = collection.still()
+        yield StillMemory(still)
+
     @property
     def _total(self) -> int:
         return sum(len(collection.rows) for collection in self._collections.values())
@@ -167,6 +192,12 @@ class _Collection:
         self.rows: dict[str, Row] = {}
         self._models: set[type[Record]] = set()
         self._holders: dict[str, dict[str, dict[str, Row]]] = {}
+
+    def still(self) -> _Collection:
+        """The rows as they are now: what changes is replaced, and they are not."""
+        copy = _Collection()
+        copy.rows = self.rows.copy()
+        return copy
 
     def index(self, model: type[Record]) -> None:
         """Keep rows by the scopes of this record type from now on, too."""

@@ -29,9 +29,9 @@ from ..operations import (
     Stored,
 )
 from ..queries import Query
-from ..record import Record
+from ..record import Record, timed_by_store
 from ..values import Vector
-from .batches import Address, Prepared, PreparedAs
+from .batches import Address, Prepared, PreparedAs, record_of
 
 R = TypeVar("R", bound=Record)
 
@@ -111,9 +111,18 @@ def applied(item: Prepared, row: Row | None, now: datetime) -> Document | None:
     """
     op = item.op
     if isinstance(op, Patch):
-        return _after_patch(op, item.document, row, now)
+        return _after_patch(op, _stored_at(now, item), row, now)
     _check(op.expect, row, now)
-    return None if isinstance(op, Delete) else item.document
+    return None if isinstance(op, Delete) else _stored_at(now, item)
+
+
+def _stored_at(now: datetime, item: Prepared) -> Document | None:
+    """What is put, with the time of the commit where it is left to the store."""
+    record = record_of(item.op)
+    name = None if record is None else timed_by_store(record)
+    if name is None or item.document is None:
+        return item.document
+    return {**item.document, name: now}
 
 
 def _after_patch(

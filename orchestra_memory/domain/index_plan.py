@@ -9,12 +9,18 @@ from typing import Final, TypeAlias
 
 from ..codec.ids import escaped_name
 from ..fieldpaths import kinds, split_path
+from ..layers.fallback.conflicts import Conflicted
+from ..layers.fallback.erasures import Erasure
+from ..layers.fallback.markers import Marker
 from ..record import EXPIRATION, Record, spec_of
+from .followers import Follower
 
 PART_COLLECTION: Final = "parts"
 """The collection group of the part documents beneath large records."""
 PART_DATA: Final = "data"
 """The field of a part document that holds bytes."""
+OUR_OWN: Final[tuple[type[Record], ...]] = (Marker, Conflicted, Erasure, Follower)
+"""Record types of the library itself: the markers expire."""
 
 LISTS: Final = frozenset({list, tuple, set, frozenset, Sequence})
 """Types whose elements ``contains`` asks for."""
@@ -79,17 +85,18 @@ def plan(
 ) -> Plan:
     """What these types declare; without `dimensions` there are no vector indexes to make.
 
-    `collections` renames: the keys are the collections the types declare.
+    `collections` renames: the keys are the collections the types declare. What the library
+    itself keeps in the database is in every plan.
     """
     names = collections or {}
     indexes: dict[Index, None] = {}
     rules: dict[FieldRule, None] = {}
-    for model in record_types:
+    for model in dict.fromkeys([*record_types, *OUR_OWN]):
         declared = spec_of(model).collection
         collection = names.get(declared, declared)
         indexes.update(dict.fromkeys(_indexes(model, collection, dimensions)))
         rules.update(dict.fromkeys(_rules(model, collection)))
-    if any(spec_of(model).large for model in record_types):
+    if any(spec_of(model).large for model in (*record_types, *OUR_OWN)):
         rules.update(dict.fromkeys(_part_rules()))
     return Plan(tuple(indexes), tuple(rules))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio.lowlevel import checkpoint_if_cancelled
 from google.api_core.exceptions import NotFound
 
 from ...codec.document import Document
@@ -91,6 +93,16 @@ def _damage(answer: Answer) -> CorruptRecord:
     )
 
 
+async def heard(call: Awaitable[Any]) -> Any:
+    """The answer to a call, unless a scope is cancelled meanwhile, which is to know it then."""
+    try:
+        return await call
+    except asyncio.CancelledError:
+        # gRPC raises one of its own, by which no scope knows that it was meant.
+        await checkpoint_if_cancelled()
+        raise
+
+
 class Calls:
     """One database, spoken to without the library's own retries: the layer above decides those.
 
@@ -114,11 +126,19 @@ class Calls:
     def _sent(self, deadline: Deadline) -> Sent:
         return {"timeout": deadline.left(), "metadata": self._metadata}
 
+    async def ping(self, deadline: Deadline) -> None:
+        """Be answered, and billed for nothing: no document is read, and none that is absent."""
+        request: dict[str, Any] = {"database": self.database, "options": {"read_only": {}}}
+        with translated("health"), self._channels.borrowed() as api:
+            begun = await heard(api.begin_transaction(request=request, **self._how(deadline)))
+            given_up = {"database": self.database, "transaction": begun.transaction}
+            await heard(api.rollback(request=given_up, **self._how(deadline)))
+
     async def commit(self, writes: Sequence[bytes], deadline: Deadline) -> Any:
         """Apply ``Write`` messages, in their bytes, together; returns the ``CommitResponse``."""
         request = commit_request(self.database, writes)
         with translated("write"), self._channels.borrowed() as api:
-            response = await api.commit(request=request, **self._how(deadline))
+            response = await heard(api.commit(request=request, **self._how(deadline)))
         return wrappers.CommitResponse.pb(response)
 
     async def get(
@@ -148,9 +168,8 @@ class Calls:
         request = GetRequest(name=name)
         with translated("read"), self._channels.borrowed() as api:
             try:
-                response = await api.get_document(
-                    request=wrappers.GetDocumentRequest.wrap(request), **self._how(deadline)
-                )
+                wrapped = wrappers.GetDocumentRequest.wrap(request)
+                response = await heard(api.get_document(request=wrapped, **self._how(deadline)))
             except NotFound as error:
                 if name in str(error):
                     return Documents(answers=1)
@@ -212,9 +231,13 @@ class Calls:
             await self._unbroken(ask, deadline, documents)
         return documents
 
-    async def stream(self, parent: str, query: Any) -> AsyncGenerator[Answer]:
+    async def stream(
+        self, parent: str, query: Any, *, as_of: Revision | None = None
+    ) -> AsyncGenerator[Answer]:
         """The same as it comes, for as long as it takes its reader up to :data:`STREAM_SECONDS`."""
         request = QueryRequest(parent=parent, structured_query=query)
+        if as_of is not None:
+            encode_time(request.read_time, as_of)
         sent = Sent(timeout=STREAM_SECONDS, metadata=self._metadata)
         with translated("find", query), self._channels.borrowed() as api:
             async with aclosing(answers(api, QUERY, request, sent)) as stream:
@@ -267,9 +290,8 @@ class Calls:
             encode_time(request.read_time, as_of)
         value: float | None = None
         with translated("aggregate", query.structured_query), self._channels.borrowed() as api:
-            stream = await api.run_aggregation_query(
-                request=wrappers.RunAggregationQueryRequest.wrap(request), **self._how(deadline)
-            )
+            wrapped = wrappers.RunAggregationQueryRequest.wrap(request)
+            stream = await heard(api.run_aggregation_query(request=wrapped, **self._how(deadline)))
             async for response in stream:
                 message = wrappers.RunAggregationQueryResponse.pb(response)
                 as_of = decode_micros(message.read_time)

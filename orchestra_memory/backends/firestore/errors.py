@@ -29,6 +29,7 @@ _WRONG_VERSION = ("base version", "stored version")
 _NOT_CONNECTED = ("failed to connect", "Connection refused", "DNS resolution failed")
 _RESET = "RST_STREAM"
 _TOO_BIG = ("Transaction too big", "message larger than max", "exceeds maximum size")
+_TOO_OLD = "too old"
 _WRITES = frozenset({"write"})
 
 
@@ -56,6 +57,13 @@ def translate(error: Exception, operation: str, query: Any) -> Exception:
         return PreconditionFailed()
     if operation in _WRITES and any(text in str(error) for text in _TOO_BIG):
         return TooBig("Firestore finds the transaction too big", operation=operation)
+    refused = isinstance(error, google.FailedPrecondition | google.InvalidArgument)
+    if refused and operation not in _WRITES and _TOO_OLD in str(error):
+        return StorageError(
+            "Firestore no longer knows the moment asked for: it keeps an hour, and seven days of "
+            "whole minutes where point-in-time recovery is on",
+            operation=operation,
+        )
     if query is not None and isinstance(error, google.FailedPrecondition):
         return _index_missing(error, query)
     # Reads tell what is absent by an answer: not found is the database, whatever the words.

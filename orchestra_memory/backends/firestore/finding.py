@@ -42,15 +42,24 @@ def living(query: Query[Any], rows: Iterable[Row]) -> list[Row]:
 
 
 class Finding(Generic[R]):
-    """The requests for one page, all as of the first one's time."""
+    """The requests for one page, all as of `as_of`, or else of the first one's time."""
 
-    def __init__(self, calls: Calls, names: Names, query: Query[R], deadline: Deadline) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        names: Names,
+        query: Query[R],
+        deadline: Deadline,
+        *,
+        as_of: Revision | None = None,
+    ) -> None:
         self._calls = calls
         self._names = names
         self._query = query
         self._parent = names.parent(query.namespace)
         self._deadline = deadline
-        self._as_of: Revision | None = None
+        self._moment = as_of
+        self._as_of: Revision | None = as_of
         self._read = 0
 
     async def page(self, options: Options) -> Page[R]:
@@ -97,7 +106,7 @@ class Finding(Generic[R]):
             message = structured(self._query, self._names.collection(self._query))
             add_nearest(message, self._query, asked)
             # It begins anew each time, and so need not be as of the same time.
-            self._as_of = None
+            self._as_of = self._moment
             rows = await self._rows(message)
             found = living(self._query, rows)
             if len(found) >= wanted or len(rows) < asked or asked == MAX_NEIGHBOURS:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ...codec.document import is_expired
-from ...errors import OrchestraMemoryError
+from ...errors import OrchestraMemoryError, Unavailable
 from ...health import Health, Status
+from ...models import SystemState
+from ...moments import StillMemory
 from ...operations import (
     DEFAULT,
     Billed,
@@ -19,13 +22,14 @@ from ...operations import (
     Page,
     Receipt,
     Ref,
+    Revision,
     Snapshot,
     Stored,
     Totals,
 )
 from ...protocol import MemoryManager
 from ...queries import Query
-from ...record import Record
+from ...record import Record, spec_of
 from ...resilience.deadline import Deadline
 from ...resilience.ramp import Ramp
 from ...resilience.retry import Attempts, Retries, resumed
@@ -49,6 +53,9 @@ R = TypeVar("R", bound=Record)
 
 FOR_A_CACHE: Final = ("use", "refresh")
 """Modes of ``Options.cache`` whose answers are kept; absence is kept only with its time."""
+
+FREEZE_SECONDS: Final = 5.0
+"""Seconds for asking the store what time it is."""
 
 
 class FirestoreMemory(MemoryManager):
@@ -77,6 +84,7 @@ class FirestoreMemory(MemoryManager):
     ) -> None:
         self._calls = Calls(client)
         self._names = Names(self._calls.database, collections or {})
+        self._as_of: Revision | None = None
         self._retries = Retries()
         self._commits = Commits(self._calls, self._names, Ramp() if ramp else None)
 
@@ -111,7 +119,8 @@ class FirestoreMemory(MemoryManager):
         return await self._commits.write(ops, options)
 
     async def find(self, query: Query[R], *, options: Options = DEFAULT) -> Page[R]:
-        finding = Finding(self._calls, self._names, query, Deadline.after(options.timeout))
+        deadline = Deadline.after(options.timeout)
+        finding = Finding(self._calls, self._names, query, deadline, as_of=self._as_of)
         return await finding.page(options)
 
     def pages(self, query: Query[R], *, options: Options = DEFAULT) -> AsyncGenerator[Page[R]]:
@@ -129,7 +138,8 @@ class FirestoreMemory(MemoryManager):
             if page.cursor is None:
                 return
             query = query.with_(after=page.cursor)
-        async with aclosing(streamed(self._calls, self._names, query, options)) as pages:
+        rest = streamed(self._calls, self._names, query, options, as_of=self._as_of)
+        async with aclosing(rest) as pages:
             async for page in pages:
                 yield page
 
@@ -137,14 +147,28 @@ class FirestoreMemory(MemoryManager):
         self, query: Query[Any], measures: Sequence[Measure], *, options: Options = DEFAULT
     ) -> Totals:
         deadline = Deadline.after(options.timeout)
-        return await Totalling(self._calls, self._names, query, deadline).totals(measures)
+        totalling = Totalling(self._calls, self._names, query, deadline, as_of=self._as_of)
+        return await totalling.totals(measures)
+
+    @asynccontextmanager
+    async def frozen(self, as_of: Revision | None = None) -> AsyncIterator[MemoryManager]:
+        """As :meth:`~orchestra_memory.moments.Freezable.frozen` says."""
+        still = copy(self)
+        still._as_of = await self._now() if as_of is None else as_of
+        yield StillMemory(still)
+
+    async def _now(self) -> Revision | None:
+        """The store's own time, which only an answer tells, be it that nothing is there."""
+        name = self._names.document((None, spec_of(SystemState).collection, "no such state"))
+        return (await self._calls.get([name], Deadline.after(FREEZE_SECONDS))).as_of
 
     async def health(self) -> Health:
         started = time.perf_counter()
         try:
-            await self._calls.get([self._names.document((None, "health", "probe"))], Deadline())
+            await self._calls.ping(Deadline())
         except OrchestraMemoryError as error:
-            return Health("firestore", Status.DOWN, str(error), time.perf_counter() - started)
+            latency, answered = time.perf_counter() - started, not isinstance(error, Unavailable)
+            return Health("firestore", Status.DOWN, str(error), latency, answered=answered)
         detail = self._calls.database
         return Health("firestore", Status.OK, detail, time.perf_counter() - started)
 
@@ -152,6 +176,6 @@ class FirestoreMemory(MemoryManager):
         return self._names.document(address_of(ref))
 
     async def _documents(self, names: list[str], options: Options, deadline: Deadline) -> Documents:
-        if len(names) == 1 and options.cache not in FOR_A_CACHE:
+        if len(names) == 1 and self._as_of is None and options.cache not in FOR_A_CACHE:
             return await self._calls.get_one(names[0], deadline)
-        return await self._calls.get(names, deadline)
+        return await self._calls.get(names, deadline, as_of=self._as_of)

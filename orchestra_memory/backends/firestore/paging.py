@@ -11,7 +11,7 @@ import anyio
 from ...codec.cursor import decode_cursor
 from ...codec.firestore.wire import Answer
 from ...errors import DeadlineExceeded
-from ...operations import Billed, Options, Page
+from ...operations import Billed, Options, Page, Revision
 from ...queries import Query
 from ...record import Record
 from ...resilience.deadline import Deadline
@@ -29,14 +29,19 @@ ROWS: Final = 500
 
 
 async def streamed(
-    calls: Calls, names: Names, query: Query[R], options: Options
+    calls: Calls,
+    names: Names,
+    query: Query[R],
+    options: Options,
+    *,
+    as_of: Revision | None = None,
 ) -> AsyncGenerator[Page[R]]:
     """Everything behind the query's cursor. The timeout is for one page, not for all."""
     position = decode_cursor(query)
     parent, message = names.parent(query.namespace), sent(names, query, position)
     served = served_before(position)
     more = True
-    async with aclosing(calls.stream(parent, message)) as answers:
+    async with aclosing(calls.stream(parent, message, as_of=as_of)) as answers:
         while more:
             documents, deadline = Documents(), Deadline.after(options.timeout)
             more = await _gathered(answers, documents, deadline)

@@ -19,16 +19,24 @@ from .read import whole_rows
 
 
 class Totalling:
-    """The aggregation requests of one call, all as of the first one's time."""
+    """The aggregation requests of one call, all as of `as_of`, or else of the first one's time."""
 
-    def __init__(self, calls: Calls, names: Names, query: Query[Any], deadline: Deadline) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        names: Names,
+        query: Query[Any],
+        deadline: Deadline,
+        *,
+        as_of: Revision | None = None,
+    ) -> None:
         self._calls = calls
         self._query = query
         self._parent = names.parent(query.namespace)
         self._message = measurable(query, names.collection(query))
         self._deadline = deadline
         self._now = utc_now()
-        self._as_of: Revision | None = None
+        self._as_of: Revision | None = as_of
         self._reads = 0
 
     async def totals(self, measures: Sequence[Measure]) -> Totals:

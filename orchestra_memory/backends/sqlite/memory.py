@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from copy import copy
 from datetime import datetime
 from functools import partial
 from os import PathLike
@@ -17,8 +18,9 @@ import anyio.to_thread
 
 from ...bulk import write_chunks
 from ...codec.cursor import decode_cursor
-from ...errors import OrchestraMemoryError, StorageError
+from ...errors import OrchestraMemoryError, StorageError, Unavailable
 from ...health import Health, Status
+from ...moments import StillMemory, check_is_now
 from ...operations import (
     DEFAULT,
     Billed,
@@ -28,6 +30,7 @@ from ...operations import (
     Page,
     Receipt,
     Ref,
+    Revision,
     Snapshot,
     Totals,
 )
@@ -128,6 +131,24 @@ class SqliteMemory(MemoryManager):
             partial(aggregate_all, query=query, measures=measures, now=self._clock())
         )
 
+    @asynccontextmanager
+    async def frozen(self, as_of: Revision | None = None) -> AsyncIterator[MemoryManager]:
+        """As :meth:`~orchestra_memory.moments.Freezable.frozen` says.
+
+        Meanwhile the log beside the file keeps all that is written, and grows.
+        """
+        now = self._clock()
+        connection = await anyio.to_thread.run_sync(_standing_still, self._path)
+        still = copy(self)
+        still._clock = lambda: now
+        still._readers = Readers([connection])
+        try:
+            check_is_now(as_of, await still._readers.run(_revision))
+            yield StillMemory(still)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(still._readers.close)
+
     async def health(self) -> Health:
         started = time.perf_counter()
         try:
@@ -135,7 +156,9 @@ class SqliteMemory(MemoryManager):
             size = await self._readers.run(probe)
         except (OrchestraMemoryError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            return Health("sqlite", Status.DOWN, f"{self._path.name}: {reason}")
+            answered = not isinstance(error, Unavailable)
+            detail = f"{self._path.name}: {reason}"
+            return Health("sqlite", Status.DOWN, detail, answered=answered)
         latency = time.perf_counter() - started
         return Health("sqlite", Status.OK, f"{self._path.name}: {size:,} bytes", latency)
 
@@ -183,6 +206,20 @@ async def _closed(writer: Writer, readers: Readers) -> None:
         await anyio.to_thread.run_sync(readers.close)
         # The last: it moves what is in the log to the file.
         await anyio.to_thread.run_sync(writer.close)
+
+
+def _standing_still(path: Path) -> sqlite3.Connection:
+    """A connection in a transaction that sees the file as it is now until it is closed."""
+    connection = connect(path, reading=True)
+    try:
+        with translated("freeze"):
+            connection.execute("BEGIN")
+            # It begins with the first statement that reads.
+            stored_revision(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _revision(connection: sqlite3.Connection) -> int:

@@ -50,6 +50,10 @@ def stored_revision(connection: sqlite3.Connection) -> Revision:
 def snapshot(connection: sqlite3.Connection, operation: str) -> Iterator[Revision]:
     """A transaction in which the file stands still, and the revision it stands at."""
     with translated(operation):
+        if connection.in_transaction:
+            # It stands still already, for whoever began that.
+            yield stored_revision(connection)
+            return
         connection.execute("BEGIN")
         try:
             yield stored_revision(connection)

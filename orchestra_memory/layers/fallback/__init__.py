@@ -1,0 +1,1 @@
+"""What goes on in an outage: degrade, keep, and heal."""

@@ -1,0 +1,142 @@
+"""What is known of a document as a write to it is queued, and whether that speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ...backends.rows import Row
+from ...codec.document import Document, decode, encode, is_expired
+from ...codec.operations import NO_BASIS, Basis
+from ...errors import Conflict, CorruptRecord, SchemaTooNew
+from ...operations import ABSENT, PRESENT, Op, Patch, Put, Ref
+from ...record import Record, spec_of
+from ...resilience.journal import DocumentKey
+from ...values import to_micros
+from .merge import changed_fields, patched_fields
+from .overlay import UNKNOWN, Unknown, overlaid
+from .queue import Queue
+from .queued import PROVISIONAL, Queued, document_of
+from .standby import Standby
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A document as this process sees it: with the writes that wait, and those before in a write.
+
+    ``last`` is the last that waits. ``is_ours`` if any of these decides what it is.
+    """
+
+    row: Row | Unknown | None
+    last: Queued | None
+    is_ours: bool
+
+
+@dataclass(slots=True)
+class Decision:
+    """Decides the operations of one write that is to be queued, one after another."""
+
+    queue: Queue
+    standby: Standby
+    now: datetime
+    in_doubt: bool = False
+    _mine: dict[DocumentKey, list[Queued]] = field(default_factory=dict[DocumentKey, list[Queued]])
+    _failed: list[Ref[Record]] = field(default_factory=list[Ref[Record]])
+
+    def basis(self, op: Op) -> Basis:
+        """What `op` builds on; that it fails is told by `check`."""
+        document = document_of(op.ref)
+        mine = self._mine.setdefault(document, [])
+        seen = self._seen(op.ref, mine)
+        if _is_contradicted(op, seen, behind_others=bool(mine), now=self.now):
+            self._failed.append(op.ref)
+        mine.append(Queued("", 0, op, NO_BASIS, to_micros(self.now), None))
+        return self._basis(op, seen)
+
+    def check(self) -> None:
+        """Raises ``Conflict`` for operations that what waits before them speaks against."""
+        if self._failed:
+            raise conflict(self._failed)
+
+    def _seen(self, ref: Ref[Any], mine: Sequence[Queued]) -> Seen:
+        queued = self.queue.of(ref)
+        known = self.standby.get(ref)
+        if self.queue.unknown() and self.queue.is_blocked(ref):
+            return Seen(UNKNOWN, None, is_ours=False)
+        base = UNKNOWN if known is None else known.row
+        row = overlaid(ref, base, [*queued, *mine], self.now)
+        return Seen(row, queued[-1] if queued else None, bool(queued or mine))
+
+    def _basis(self, op: Op, seen: Seen) -> Basis:
+        fields = _fields(op, seen)
+        if seen.last is not None:
+            return Basis(
+                absent=seen.row is None, after=seen.last.id, fields=fields, in_doubt=self.in_doubt
+            )
+        if isinstance(op.expect, int):
+            return Basis(op.expect, fields=fields, in_doubt=self.in_doubt)
+        absent = seen.row is None or has_own_random_id(op)
+        revision = seen.row.revision if isinstance(seen.row, Row) and not seen.is_ours else None
+        return Basis(revision, absent=absent, fields=fields, in_doubt=self.in_doubt)
+
+
+def conflict(refs: Sequence[Ref[Record]]) -> Conflict:
+    return Conflict(
+        f"{len(refs)} of the operations expected another state than writes that still wait for "
+        f"the store leave (first: {refs[0].collection}/{refs[0].key}); read again and decide anew",
+        refs=list(dict.fromkeys(refs)),
+        operation="write",
+    )
+
+
+def is_provisional(op: Op) -> bool:
+    """Whether a revision is expected that a queued write showed."""
+    return isinstance(op.expect, int) and op.expect >= PROVISIONAL
+
+
+def has_own_random_id(op: Op) -> bool:
+    """Whether a record is put under an id that was made at random for it: nobody else has it."""
+    if not isinstance(op, Put):
+        return False
+    record = op.record
+    names = spec_of(type(record)).key
+    return (
+        len(names) == 1
+        and type(record).model_fields[names[0]].default_factory is not None
+        and names[0] not in record.model_fields_set
+    )
+
+
+def _is_contradicted(op: Op, seen: Seen, *, behind_others: bool, now: datetime) -> bool:
+    expect = op.expect
+    if isinstance(expect, int):
+        return behind_others or _is_outdated(expect, seen)
+    if not seen.is_ours or seen.row is UNKNOWN:
+        return False
+    if expect is ABSENT:
+        return isinstance(seen.row, Row) and not is_expired(seen.row.document, now)
+    creates = isinstance(op, Patch) and op.or_create is not None
+    return expect is PRESENT and seen.row is None and not creates
+
+
+def _is_outdated(expect: int, seen: Seen) -> bool:
+    if seen.last is not None or expect >= PROVISIONAL:
+        return seen.last is None or expect != seen.last.revision
+    return isinstance(seen.row, Row) and seen.row.revision > expect
+
+
+def _fields(op: Op, seen: Seen) -> Document | None:
+    """The values, as they were, of what an operation changes; ``None`` if that is not known."""
+    row = seen.row
+    if not isinstance(row, Row):
+        return None
+    if isinstance(op, Patch):
+        return patched_fields(op, row.document)
+    if isinstance(op, Put) and op.expect == row.revision:
+        try:
+            return changed_fields(encode(decode(op.ref, row.document)), encode(op.record))
+        except (CorruptRecord, SchemaTooNew):
+            return None
+    return None

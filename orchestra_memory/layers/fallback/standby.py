@@ -1,0 +1,277 @@
+"""Last known copies of records, for when their store does not answer."""
+
+# Stored values are of any type; telling them apart is what weighing them does.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from sys import getsizeof
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from ...backends.rows import Row
+from ...codec.document import Document, encode, patched
+from ...codec.ids import stored_id
+from ...codec.size import size_bound
+from ...errors import ConfigurationError
+from ...operations import Delete, Durability, Op, Patch, Put, Receipt, Ref, Revision, Source, Stored
+from ...ownership import users_in
+from ...queries import Query
+from ...values import Vector, copied
+from ..sourced import document_of
+
+MAX_RECORDS: Final = 10_000
+MAX_BYTES: Final = 64 * 1024 * 1024
+BULK: Final = 100
+"""Records of one call up to which new copies are made; of more only those that are here are kept up
+to date, so that an import or an export does not push out what an agent works with."""
+_OVERHEAD: Final = 1_500
+_CONTAINER_FACTOR: Final = 3
+"""Bytes that a list or a map takes in the process, roughly, for each that it has on the wire."""
+
+Place: TypeAlias = tuple[str | None, str, str]
+"""Namespace, collection and key of a document."""
+
+
+class Known(NamedTuple):
+    """A copy, and how many seconds ago its store was known to hold it. It is not to be changed."""
+
+    row: Row
+    age: float
+
+
+@dataclass(slots=True)
+class _Copy:
+    """What was last seen of a document; ``document`` is ``None`` if it was deleted from here.
+
+    What has a revision below ``floor`` was replaced by a write of this process.
+    """
+
+    document: Document | None
+    revision: Revision
+    floor: Revision
+    seen: float
+    size: int
+
+    def known(self, key: str, now: float) -> Known | None:
+        if self.document is None:
+            return None
+        row = Row(stored_id(key), self.document, self.revision)
+        return Known(row, max(0.0, now - self.seen))
+
+
+class Standby:
+    """Remembers records that were read and written, the most recent up to a bound.
+
+    ``max_records`` is 10,000 by default, ``max_bytes`` 64 MiB, as estimated; what was not seen for
+    longest goes first. That a record is absent is never remembered. Copies share nothing that can
+    change with what callers hold, and are never replaced by older ones. ``clock`` tells seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if max_records < 1 or max_bytes < 1:
+            raise ConfigurationError("a standby's max_records and max_bytes must be at least 1")
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._copies: OrderedDict[Place, _Copy] = OrderedDict()
+        self._bytes = 0
+        self._moment = 0
+
+    def __repr__(self) -> str:
+        return f"<Standby {len(self):,} records, about {self._bytes:,} bytes>"
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    @property
+    def bytes(self) -> int:
+        """What the copies take in the process, as estimated."""
+        return self._bytes
+
+    @property
+    def moment(self) -> int:
+        """Rises where documents are forgotten; what is read before that is not to be kept after."""
+        return self._moment
+
+    def saw(self, ref: Ref[Any], stored: Stored[Any]) -> None:
+        """Keep a copy of what the store or its cache answered, unless a newer one is here."""
+        self._saw(_place_of(ref), stored, brings_in=True)
+
+    def saw_read(
+        self,
+        refs: Sequence[Ref[Any]],
+        items: Sequence[Stored[Any] | None],
+        *,
+        as_of: Revision | None,
+        began: int,
+    ) -> None:
+        """The same of a whole read, and forget what is absent, unless written after `as_of`.
+
+        ``began`` is the `moment` at which it was asked: a slow answer may be older than a write of
+        which nothing is kept.
+        """
+        brings_in = began == self._moment and len(refs) <= BULK
+        for ref, stored in zip(refs, items, strict=True):
+            place = _place_of(ref)
+            if stored is not None:
+                self._saw(place, stored, brings_in=brings_in)
+            elif (copy := self._copies.get(place)) and (as_of is None or copy.floor <= as_of):
+                self._drop(place)
+
+    def saw_page(self, query: Query[Any], items: Sequence[Stored[Any]], *, began: int) -> None:
+        """The same of a page of a query."""
+        brings_in = began == self._moment and len(items) <= BULK
+        namespace, collection = query.namespace, query.spec.collection
+        for stored in items:
+            place = (namespace, collection, stored.record.key)
+            self._saw(place, stored, brings_in=brings_in)
+
+    def _saw(self, place: Place, stored: Stored[Any], *, brings_in: bool) -> None:
+        if stored.source is not Source.PRIMARY and stored.source is not Source.CACHE:
+            return
+        copy, revision = self._copies.get(place), stored.revision
+        seen = self._clock() - stored.age
+        if copy is None:
+            if brings_in:
+                self._keep(place, document_of(stored.record), revision, seen)
+        elif revision == copy.floor == copy.revision:
+            if copy.document is not None:
+                copy.seen = max(copy.seen, seen)
+                self._copies.move_to_end(place)
+        elif revision >= copy.floor:
+            self._keep(place, document_of(stored.record), revision, seen)
+
+    def wrote(self, ops: Sequence[Op], receipt: Receipt) -> None:
+        """Bring the copies to what a committed write made of them, as far as that can be told."""
+        if receipt.durability is not Durability.COMMITTED or len(receipt.revisions) != len(ops):
+            self.forget(op.ref for op in ops)
+            return
+        is_bulk = len(ops) > BULK
+        made: set[Place] = set()
+        for op, revision in zip(ops, receipt.revisions, strict=True):
+            place = _place_of(op.ref)
+            if is_bulk and place not in self._copies:
+                self._moment += 1
+            elif isinstance(op, Delete):
+                self._deleted(place, receipt.version)
+            elif revision is None:
+                # A later operation of the same write deletes it.
+                self._forget(place)
+            elif isinstance(op, Put):
+                self._put(place, op, revision)
+            else:
+                self._patched(place, op, revision, goes_on=place in made)
+            made.add(place)
+
+    def _put(self, place: Place, put: Put, revision: Revision) -> None:
+        copy = self._copies.get(place)
+        if copy is None or copy.floor <= revision:
+            self._keep(place, encode(put.record), revision, self._clock())
+
+    def _patched(self, place: Place, patch: Patch, revision: Revision, *, goes_on: bool) -> None:
+        copy = self._copies.get(place)
+        if copy is None or copy.document is None:
+            self._forget(place)
+        elif copy.floor < revision or goes_on:
+            # Others may have written in between: then what is here is not what has this revision.
+            is_exact = copy.revision in (patch.expect, revision)
+            kept = revision if is_exact else copy.revision
+            document = patched(copy.document, patch)
+            self._keep(place, document, kept, copy.seen, floor=revision)
+
+    def _deleted(self, place: Place, version: Revision | None) -> None:
+        copy = self._copies.get(place)
+        if version is None:
+            self._forget(place)
+        elif copy is None or copy.floor <= version:
+            # A slow reader may still come with what was there before.
+            self._enter(place, _Copy(None, version, version, self._clock(), _OVERHEAD))
+
+    def forget(self, refs: Iterable[Ref[Any]]) -> None:
+        """Know nothing of these records any more, as where a write to them is in doubt."""
+        for ref in refs:
+            self._forget(_place_of(ref))
+
+    def forget_user(self, user_id: str, namespace: str | None) -> int:
+        """Know nothing of what is a user's any more; how many copies are gone."""
+        places = [
+            place
+            for place, copy in self._copies.items()
+            if place[0] == namespace and copy.document and user_id in users_in(copy.document)
+        ]
+        for place in places:
+            self._forget(place)
+        return len(places)
+
+    def _forget(self, place: Place) -> None:
+        self._moment += 1
+        self._drop(place)
+
+    def get(self, ref: Ref[Any]) -> Known | None:
+        """The last known copy, be it expired or not; ``None`` if nothing is known."""
+        copy = self._copies.get(_place_of(ref))
+        return None if copy is None else copy.known(ref.key, self._clock())
+
+    def collection(self, name: str, namespace: str | None) -> dict[str, Known]:
+        """The last known copies of a collection, by key."""
+        now = self._clock()
+        return {
+            place[2]: known
+            for place, copy in self._copies.items()
+            if place[1] == name and place[0] == namespace and (known := copy.known(place[2], now))
+        }
+
+    def _keep(
+        self,
+        place: Place,
+        document: Document,
+        revision: Revision,
+        seen: float,
+        *,
+        floor: Revision = 0,
+    ) -> None:
+        """Keep a document that nobody else holds, though others may hold what is in it."""
+        size = _made_own(document)
+        self._enter(place, _Copy(document, revision, max(floor, revision), seen, size))
+
+    def _enter(self, place: Place, copy: _Copy) -> None:
+        self._drop(place)
+        if copy.size > self._max_bytes:
+            return
+        self._copies[place] = copy
+        self._bytes += copy.size
+        while len(self._copies) > self._max_records or self._bytes > self._max_bytes:
+            _, oldest = self._copies.popitem(last=False)
+            self._bytes -= oldest.size
+
+    def _drop(self, place: Place) -> None:
+        copy = self._copies.pop(place, None)
+        if copy is not None:
+            self._bytes -= copy.size
+
+
+def _place_of(ref: Ref[Any]) -> Place:
+    return ref.namespace, ref.collection, ref.key
+
+
+def _made_own(document: Document) -> int:
+    """Put copies in the place of what others may hold and change; about how many bytes it takes."""
+    size = _OVERHEAD
+    for name, value in document.items():
+        kind = type(value)
+        if kind is str or kind is bytes:
+            size += getsizeof(value)
+        elif kind is dict or kind is list or kind is Vector:
+            document[name] = copied(value)
+            size += _CONTAINER_FACTOR * size_bound({name: value}) if value else 0
+    return size

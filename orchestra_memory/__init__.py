@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .errors import CorruptRecord as CorruptRecord
     from .errors import DeadlineExceeded as DeadlineExceeded
     from .errors import DurabilityUnavailable as DurabilityUnavailable
+    from .errors import EmergencyStopped as EmergencyStopped
     from .errors import IndexMissing as IndexMissing
     from .errors import InvalidBatch as InvalidBatch
     from .errors import InvalidQuery as InvalidQuery
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from .health import Status as Status
     from .layers.cached import CachedMemory as CachedMemory
     from .layers.cached import CachePolicy as CachePolicy
+    from .layers.fallback.conflicts import ConflictPolicy as ConflictPolicy
+    from .layers.fallback.memory import FallbackMemory as FallbackMemory
+    from .layers.fallback.standby import Standby as Standby
     from .layers.guarded import GuardedMemory as GuardedMemory
     from .layers.metered import MeteredMemory as MeteredMemory
     from .models import AgentData as AgentData
@@ -79,6 +83,7 @@ if TYPE_CHECKING:
     from .resilience.fallback import Degraded as Degraded
     from .resilience.fallback import Fallback as Fallback
     from .resilience.fallback import fallback as fallback
+    from .resilience.journal import Journal as Journal
     from .settings import Settings as Settings
     from .stack import Memory as Memory
     from .stack import open_memory as open_memory
@@ -102,6 +107,7 @@ _HOMES = {
         "CorruptRecord",
         "DeadlineExceeded",
         "DurabilityUnavailable",
+        "EmergencyStopped",
         "IndexMissing",
         "InvalidBatch",
         "InvalidQuery",
@@ -118,6 +124,9 @@ _HOMES = {
     ),
     ".health": ("Health", "Status"),
     ".layers.cached": ("CachePolicy", "CachedMemory"),
+    ".layers.fallback.conflicts": ("ConflictPolicy",),
+    ".layers.fallback.memory": ("FallbackMemory",),
+    ".layers.fallback.standby": ("Standby",),
     ".layers.guarded": ("GuardedMemory",),
     ".layers.metered": ("MeteredMemory",),
     ".models": (
@@ -158,6 +167,7 @@ _HOMES = {
     ".record": ("Record",),
     ".resilience.breaker": ("Breaker", "BreakerSettings"),
     ".resilience.fallback": ("Degraded", "Fallback", "fallback"),
+    ".resilience.journal": ("Journal",),
     ".settings": ("Settings",),
     ".stack": ("Memory", "open_memory"),
     ".values": ("Embedding", "JsonLike", "JsonMap", "UtcDatetime"),

@@ -213,6 +213,11 @@ def _degraded(settings: Settings) -> Fallback:
 def _journal(settings: Settings, arguments: Arguments) -> Path:
     if arguments.journal is not None:
         return Path(arguments.journal).expanduser()
+    return journal_directory(settings)
+
+
+def journal_directory(settings: Settings) -> Path:
+    """Where processes with these settings keep their journals, if they keep any."""
     return (settings.journal_dir or settings.home / JOURNAL_DIRECTORY).expanduser()
 
 

@@ -6,20 +6,12 @@ chain, which is why pydantic's own errors are replaced and not chained.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -30,7 +22,7 @@ from pydantic_settings import (
 
 from .errors import ConfigurationError
 from .operations import Durability, checked_namespace
-from .record import RESERVED_COLLECTIONS
+from .renames import AnyCollections, Collections
 from .urls import MASK, masked_url
 from .values import MAX_VECTOR_DIMENSIONS
 
@@ -38,6 +30,7 @@ PREFIX = "ORCHESTRA_"
 DOTENV = ".env"
 
 Origin: TypeAlias = Literal["argument", "environment", ".env", "default"]
+_Medium: TypeAlias = Literal["persistent", "ephemeral"]
 
 
 class AppEnv(StrEnum):
@@ -62,34 +55,6 @@ class Fallback(StrEnum):
     JOURNAL = "journal"
 
 
-class Collections(Mapping[str, str]):
-    """Names of collections as the store has them: single ones renamed, or all prefixed."""
-
-    def __init__(self, renamed: Mapping[str, str] | None = None, *, prefix: str = "") -> None:
-        self._renamed = dict(renamed or {})
-        self._prefix = prefix
-
-    def __getitem__(self, name: str) -> str:
-        if self._prefix:
-            return self._prefix + name
-        return self._renamed[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._renamed)
-
-    def __len__(self) -> int:
-        return len(self._renamed)
-
-    def __bool__(self) -> bool:
-        return bool(self._prefix or self._renamed)
-
-    def __repr__(self) -> str:
-        return f"Collections({self})"
-
-    def __str__(self) -> str:
-        return self._prefix or json.dumps(self._renamed)
-
-
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -101,46 +66,6 @@ def _app_env(value: object) -> object:
 
 def _namespace(value: object) -> object:
     return checked_namespace(value) if isinstance(value, str) else value
-
-
-def _collections(value: object) -> object:
-    if isinstance(value, Collections):
-        return value
-    if isinstance(value, str) and not value.lstrip().startswith("{"):
-        return Collections(prefix=_collection_name(value.strip()))
-    pairs = _renamed(value)
-    if pairs is None:
-        raise ValueError('give a prefix such as acme_, or a JSON map {"memory_items": "items"}')
-    if len(set(pairs.values())) < len(pairs):
-        raise ValueError("two collections have been given the same name")
-    return Collections(pairs)
-
-
-def _renamed(value: object) -> dict[str, str] | None:
-    given = _json(value) if isinstance(value, str) else value
-    if not isinstance(given, Mapping):
-        return None
-    renamed = cast("Mapping[object, object]", given)
-    return {_collection_name(old): _collection_name(new) for old, new in renamed.items()}
-
-
-def _json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _collection_name(value: object) -> str:
-    if not isinstance(value, str) or value in RESERVED_COLLECTIONS or value.startswith("__"):
-        raise ValueError("a collection's name must be text, not reserved and without '__' in front")
-    checked_namespace(value)
-    return value
-
-
-AnyCollections: TypeAlias = Annotated[
-    Collections, BeforeValidator(_collections), PlainSerializer(str)
-]
 
 
 class Settings(BaseSettings):
@@ -243,12 +168,10 @@ class Settings(BaseSettings):
     database: str = Field(
         default="(default)", min_length=1, description="The Firestore database in the project."
     )
-    collections: Annotated[Collections, BeforeValidator(_collections), PlainSerializer(str)] = (
-        Field(
-            default=Collections(),
-            description="Firestore only: a prefix for all collections (`acme_`), or a JSON map "
-            'that renames single ones (`{"memory_items": "items"}`).',
-        )
+    collections: AnyCollections = Field(
+        default=Collections(),
+        description="Firestore only: a prefix for all collections (`acme_`), or a JSON map "
+        'that renames single ones (`{"memory_items": "items"}`).',
     )
     ramp: bool = Field(
         default=False,
@@ -288,15 +211,49 @@ class Settings(BaseSettings):
         default=None,
         description="Directory of the outage journals; else `journal` under `ORCHESTRA_HOME`.",
     )
+    journal_medium: Annotated[_Medium | None, BeforeValidator(_lower)] = Field(
+        default=None,
+        description="Whether that directory outlives the machine: `persistent` or `ephemeral`; "
+        "else found out. On Cloud Run and in memory it does not.",
+    )
+    drain: float = Field(
+        default=8.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds for which closing waits at most for writes of an outage to reach the "
+        "store.",
+    )
     min_durability: Annotated[Durability | None, BeforeValidator(_lower)] = Field(
         default=None,
-        description="Refuse writes kept less safely: `volatile`, `journaled` or `committed`.",
+        description="Refuse writes kept less safely: `volatile`, `journaled` or `committed`. By "
+        "default, less than the medium of the journal gives.",
     )
     embedding_dimensions: int | None = Field(
         default=None,
         ge=1,
         le=MAX_VECTOR_DIMENSIONS,
         description="Numbers in every embedding; unset takes any length.",
+    )
+    alert_window: float = Field(
+        default=3600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds up to now that alerts look at.",
+    )
+    alert_errors: int = Field(
+        default=100, ge=0, description="An alert fires for more failed events in that time."
+    )
+    alert_failure_rate: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="An alert fires for a greater share of failures in what succeeded or failed.",
+    )
+    alert_least_events: int = Field(
+        default=20, ge=1, description="Events from which on their share of failures counts."
+    )
+    alert_failed_agents: int = Field(
+        default=10, ge=0, description="An alert fires for more agents with the status `error`."
     )
 
     _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict[str, Origin])

@@ -1,7 +1,9 @@
 """The stores and layers that must keep the contract."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -9,6 +11,15 @@ from google.cloud.firestore import AsyncClient
 
 from orchestra_memory import FirestoreMemory
 from orchestra_memory.backends.firestore.access import close_client
+
+from ..journal.parts import MEMORY
+
+
+@pytest.fixture
+def database() -> Iterator[Path]:
+    """Where a test's file is to be; what is promised here is no matter of the disk."""
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder, "memory.db")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The contract, kept through the cache over each store."""
+"""The contract, kept through the cache over each store: over Firestore, all of the usual stack."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -7,18 +7,30 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from orchestra_memory import CachedMemory, LocalMemory, MemoryManager, SqliteMemory
+from orchestra_memory import (
+    CachedMemory,
+    GuardedMemory,
+    LocalMemory,
+    MemoryManager,
+    SqliteMemory,
+)
 from orchestra_memory.testing.contract import MemoryContract
 
 
+@pytest.fixture(scope="module")
+async def redis(redis_server) -> AsyncIterator[Redis]:
+    """One client for all: making one takes longer than most tests."""
+    async with Redis.from_url(redis_server.url) as redis:
+        yield redis
+
+
 @pytest.fixture
-async def cached(redis_server) -> AsyncIterator[Callable]:
+async def cached(redis) -> AsyncIterator[Callable]:
     """Puts a cache around a memory; all of one test share their entries, and no others'."""
     store = uuid4().hex
     async with AsyncExitStack() as stack:
 
         async def around(inner: MemoryManager) -> CachedMemory:
-            redis = await stack.enter_async_context(Redis.from_url(redis_server.url))
             return await stack.enter_async_context(CachedMemory(inner, redis, store=store))
 
         yield around
@@ -41,14 +53,14 @@ class TestCachedLocal(MemoryContract):
 
 class TestCachedSqlite(MemoryContract):
     @pytest.fixture
-    async def memory(self, cached, use_backend, tmp_path) -> AsyncIterator[CachedMemory]:
+    async def memory(self, cached, use_backend, database) -> AsyncIterator[CachedMemory]:
         use_backend("sqlite")
-        async with SqliteMemory.open(tmp_path / "memory.db") as inner:
+        async with SqliteMemory.open(database) as inner:
             yield await cached(inner)
 
     @pytest.fixture
-    async def another(self, cached, memory, tmp_path) -> AsyncIterator[CachedMemory]:
-        async with SqliteMemory.open(tmp_path / "memory.db") as inner:
+    async def another(self, cached, memory, database) -> AsyncIterator[CachedMemory]:
+        async with SqliteMemory.open(database) as inner:
             yield await cached(inner)
 
 
@@ -57,8 +69,8 @@ class TestCachedFirestore(MemoryContract):
 
     @pytest.fixture
     async def memory(self, cached, open_firestore) -> CachedMemory:
-        return await cached(open_firestore())
+        return await cached(GuardedMemory(open_firestore()))
 
     @pytest.fixture
     async def another(self, cached, open_firestore, memory) -> CachedMemory:
-        return await cached(open_firestore())
+        return await cached(GuardedMemory(open_firestore()))

@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from orchestra_memory import ConfigurationError, Durability, Settings
-from orchestra_memory.settings import AppEnv, Collections, Fallback
+from orchestra_memory.renames import Collections
+from orchestra_memory.settings import AppEnv, Fallback
 
 from .leaks import everything_said
 
@@ -57,6 +58,8 @@ GIVEN = {
     "ORCHESTRA_CACHE_TIMEOUT": ("0.1", 0.1),
     "ORCHESTRA_FALLBACK": ("Journal", Fallback.JOURNAL),
     "ORCHESTRA_JOURNAL_DIR": ("j", Path("j")),
+    "ORCHESTRA_JOURNAL_MEDIUM": ("Ephemeral", "ephemeral"),
+    "ORCHESTRA_DRAIN": ("2.5", 2.5),
     "ORCHESTRA_MIN_DURABILITY": ("COMMITTED", Durability.COMMITTED),
     "ORCHESTRA_EMBEDDING_DIMENSIONS": ("768", 768),
 }
@@ -143,6 +146,8 @@ REFUSED = {
     "ORCHESTRA_TIMEOUT": ("inf", "finite"),
     "ORCHESTRA_NAMESPACE": ("a/b", "without '/'"),
     "ORCHESTRA_FALLBACK": ("redis", "'none', 'memory' or 'journal'"),
+    "ORCHESTRA_JOURNAL_MEDIUM": ("tmpfs", "'persistent' or 'ephemeral'"),
+    "ORCHESTRA_DRAIN": ("-1", "greater than or equal to 0"),
     "ORCHESTRA_MIN_DURABILITY": ("high", "'volatile', 'journaled' or 'committed'"),
     "ORCHESTRA_EMBEDDING_DIMENSIONS": ("4096", "2048"),
 }

@@ -10,7 +10,7 @@ import pytest
 
 import orchestra_memory as om
 from orchestra_memory.layers.cached.connect import connect
-from orchestra_memory.stack import cache_name
+from orchestra_memory.opening import cache_name
 from orchestra_memory.testing import redis_server as redis_servers
 from orchestra_memory.testing.emulator import Emulator
 from orchestra_memory.testing.probe import free_port

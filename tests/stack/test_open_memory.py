@@ -190,39 +190,6 @@ async def test_min_durability_of_the_settings_holds_for_every_call(
         assert store.seen.min_durability is om.Durability.VOLATILE
 
 
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        ({"journal": "j"}, "no outage fallback and no journal: set ORCHESTRA_FALLBACK=none"),
-        ({"fallback": True}, "no outage fallback"),
-        ({"cache": "redis://:hunter2@r", "fallback": True}, "no outage fallback"),
-    ],
-)
-async def test_a_part_that_this_version_lacks_is_refused_before_anything_opens(
-    arguments: dict[str, object], why: str
-) -> None:
-    with pytest.raises(om.ConfigurationError, match=why) as refused:
-        async with om.open_memory(**arguments):  # type: ignore[arg-type]
-            pass
-    assert "hunter2" not in str(refused.value)
-    assert not await anyio.Path(".orchestra").exists()
-
-
-async def test_production_starts_only_when_it_is_said_what_it_goes_without(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("APP_ENV", "production")
-    monkeypatch.setenv("GCP_PROJECT_ID", "p")
-    monkeypatch.setenv("REDIS_HOST", "r")
-    with pytest.raises(om.ConfigurationError, match="ORCHESTRA_FALLBACK=none"):
-        async with om.open_memory():
-            pass
-    monkeypatch.setenv("ORCHESTRA_FALLBACK", "none")
-    with pytest.raises(om.ConfigurationError, match="no Google credentials"):
-        async with om.open_memory():
-            pass
-
-
 class Opened:
     """Stands in for ``SqliteMemory.open`` and notes how it ends."""
 

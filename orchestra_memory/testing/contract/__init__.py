@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
             "aggregating",
             "batches",
             "chunks",
+            "commit_times",
             "corrupt",
             "expiry",
             "identities",
@@ -34,6 +35,7 @@ pytest.register_assert_rewrite(
             "preconditions",
             "queries",
             "reading",
+            "receipts",
             "schemas",
             "updating",
             "values",
@@ -45,6 +47,7 @@ pytest.register_assert_rewrite(
 from .aggregating import AggregatingContract as AggregatingContract  # noqa: E402
 from .batches import BatchContract as BatchContract  # noqa: E402
 from .chunks import ChunkContract as ChunkContract  # noqa: E402
+from .commit_times import CommitTimeContract as CommitTimeContract  # noqa: E402
 from .corrupt import CorruptContract as CorruptContract  # noqa: E402
 from .expiry import ExpiryContract as ExpiryContract  # noqa: E402
 from .identities import IdentityContract as IdentityContract  # noqa: E402
@@ -57,6 +60,7 @@ from .patching import PatchingContract as PatchingContract  # noqa: E402
 from .preconditions import PreconditionContract as PreconditionContract  # noqa: E402
 from .queries import QueryContract as QueryContract  # noqa: E402
 from .reading import ReadingContract as ReadingContract  # noqa: E402
+from .receipts import ReceiptContract as ReceiptContract  # noqa: E402
 from .schemas import SchemaContract as SchemaContract  # noqa: E402
 from .updating import UpdatingContract as UpdatingContract  # noqa: E402
 from .values import ValueContract as ValueContract  # noqa: E402
@@ -66,6 +70,7 @@ from .writing import WritingContract as WritingContract  # noqa: E402
 class MemoryContract(
     ReadingContract,
     WritingContract,
+    ReceiptContract,
     PreconditionContract,
     PatchingContract,
     BatchContract,
@@ -76,6 +81,7 @@ class MemoryContract(
     AggregatingContract,
     NearestContract,
     ExpiryContract,
+    CommitTimeContract,
     NamespaceContract,
     IdentityContract,
     ValueContract,

@@ -140,3 +140,11 @@ class EventUpgraded(Record, collection="contract_events", schema_version=2):
         if from_version == 0:
             data["size"] = data.pop("weight")
         return {**data, "read_from": from_version}
+
+
+class Arrival(Record, collection="contract_arrivals", commit_time="at"):
+    """Something whose time the store tells."""
+
+    id: str
+    what: str = ""
+    at: UtcDatetime | None = None

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ...errors import Conflict
 from ...operations import Patch, Ref
 from ...protocol import MemoryManager
 from ...values import INT64_MAX, INT64_MIN
@@ -168,12 +167,6 @@ class PatchingContract(Contract):
         )
         assert changed == {"s": "x", "n": 2, "add": [1, 2], "out": [2]}
 
-    async def test_a_patch_of_the_absent_is_a_conflict(self, memory: MemoryManager) -> None:
-        with pytest.raises(Conflict) as caught:
-            await memory.write([Patch(A, increment={"rank": 1})])
-        assert [ref.key for ref in caught.value.refs] == ["a"]
-        assert await memory.get(Note, "a") is None
-
     async def test_or_create_gives_what_to_patch(self, memory: MemoryManager) -> None:
         patch = Patch(
             A,
@@ -182,8 +175,7 @@ class PatchingContract(Contract):
             or_create=Note(id="a", rank=10, title="new", body="b"),
         )
         for i in range(3):
-            receipt = await memory.write([patch])
-            assert receipt.revisions[0] is not None
+            await memory.write([patch])
             assert await memory.get(Note, "a") == Note(
                 id="a", rank=11 + i, title="new", body="b", tags=["x"], data={"n": i + 1}
             )
@@ -202,10 +194,3 @@ class PatchingContract(Contract):
         record = await memory.get(LooseEvent, "a")
         assert record is not None
         assert (record.size, record.extra) == (2, {"kept": [1]})
-
-    async def test_a_patch_gives_a_new_revision(self, memory: MemoryManager) -> None:
-        put = await memory.put(Note(id="a"))
-        patch = await memory.write([Patch(A, increment={"rank": 1})])
-        assert put.revisions[0] is not None
-        assert patch.revisions[0] is not None
-        assert patch.revisions[0] > put.revisions[0]

@@ -170,3 +170,9 @@ class PreconditionContract(Contract):
         ):
             assert await refused(memory, Patch(A, set={"rank": 2}), later) == ["a"]
         assert await memory.get(Note, "a") == Note(id="a", rank=1)
+
+    async def test_a_patch_of_the_absent_is_a_conflict(self, memory: MemoryManager) -> None:
+        with pytest.raises(Conflict) as caught:
+            await memory.write([Patch(A, increment={"rank": 1})])
+        assert [ref.key for ref in caught.value.refs] == ["a"]
+        assert await memory.get(Note, "a") is None

@@ -8,7 +8,6 @@ from typing import Any, Final
 import pytest
 
 from ...conditions import Operator
-from ...operations import Source
 from ...protocol import MemoryManager
 from ...queries import Query
 from ...record import Record
@@ -132,15 +131,6 @@ class QueryContract(Contract):
         assert page.records == []
         assert page.cursor is None
         assert page.complete
-
-    async def test_what_is_found_has_its_revision(self, memory: MemoryManager) -> None:
-        receipt = await memory.put(Note(id="a"))
-        page = await memory.find(Query(Note))
-        (stored,) = page.items
-        assert (stored.revision,) == receipt.revisions
-        assert page.source in Source
-        assert receipt.version is not None
-        assert page.as_of is None or page.as_of >= receipt.version
 
     async def test_changed_and_deleted_records_leave_the_answer(
         self, memory: MemoryManager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...operations import Ref, Source
+from ...operations import Ref
 from ...protocol import MemoryManager
 from .base import Contract
 from .models import Note, Place
@@ -48,24 +48,6 @@ class ReadingContract(Contract):
         records = await memory.get_many(Note, [f"n{i}" for i in range(1_000)])
         found = [i for i, record in enumerate(records) if record is not None]
         assert found == list(range(0, 1_000, 2))
-
-    async def test_a_read_has_the_revision_its_write_was_told(self, memory: MemoryManager) -> None:
-        receipt = await memory.put(note("a"))
-        (stored,) = await memory.read([Ref(Note, "a")])
-        assert stored is not None
-        assert (stored.revision,) == receipt.revisions
-        assert stored.age >= 0
-        assert stored.source in Source
-        assert stored.distance is None
-
-    async def test_a_snapshot_is_no_older_than_what_was_written(
-        self, memory: MemoryManager
-    ) -> None:
-        receipt = await memory.put(note("a"))
-        snapshot = await memory.read([Ref(Note, "a"), Ref(Note, "b")])
-        assert receipt.version is not None
-        assert snapshot.as_of is None or snapshot.as_of >= receipt.version
-        assert len(snapshot) == 2
 
     async def test_another_instance_reads_what_was_written(
         self, memory: MemoryManager, another: MemoryManager

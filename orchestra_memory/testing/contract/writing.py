@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...operations import Delete, Durability, Op, Put, Ref
 from ...protocol import MemoryManager
 from .base import Contract
 from .models import Note, Place
@@ -43,50 +42,6 @@ class WritingContract(Contract):
 
     async def test_nothing_to_write_is_no_error(self, memory: MemoryManager) -> None:
         assert (await memory.write([])).revisions == ()
-
-    async def test_revisions_follow_the_operations(self, memory: MemoryManager) -> None:
-        await memory.put(Note(id="gone"))
-        ops: list[Op] = [Put(Note(id="a")), Delete(Ref(Note, "gone")), Put(Note(id="b"))]
-        receipt = await memory.write(ops)
-        first, second, third = receipt.revisions
-        assert second is None
-        assert first is not None
-        assert third is not None
-        read = await memory.read([Ref(Note, "a"), Ref(Note, "b")])
-        assert [stored and stored.revision for stored in read] == [first, third]
-
-    async def test_a_receipt_says_how_it_is_kept(self, memory: MemoryManager) -> None:
-        receipt = await memory.put(Note(id="a"))
-        assert receipt.durability is Durability.COMMITTED
-        assert receipt.version is not None
-        assert receipt.cache_invalidation in ("none", "done", "pending")
-        assert receipt.revisions[0] is not None
-        assert receipt.version >= receipt.revisions[0]
-
-    async def test_revisions_rise_with_every_change(self, memory: MemoryManager) -> None:
-        revisions = [
-            (await memory.put(Note(id=key, rank=i))).revisions[0] for i, key in enumerate("aabab")
-        ]
-        assert revisions == sorted(set(revisions))  # type: ignore[type-var]
-
-    async def test_a_revision_is_never_used_again_after_a_delete(
-        self, memory: MemoryManager
-    ) -> None:
-        seen: list[int] = []
-        for _ in range(3):
-            receipt = await memory.put(Note(id="a"))
-            assert receipt.revisions[0] is not None
-            seen.append(receipt.revisions[0])
-            await memory.delete(Note, "a")
-        assert seen == sorted(set(seen))
-
-    async def test_versions_of_writes_and_deletes_rise(self, memory: MemoryManager) -> None:
-        versions = [
-            (await memory.put(Note(id="a", rank=1))).version,
-            (await memory.delete(Note, "a")).version,
-            (await memory.put(Note(id="a", rank=2))).version,
-        ]
-        assert versions == sorted(set(versions))  # type: ignore[type-var]
 
     async def test_no_two_callers_share_a_mutable_value(self, memory: MemoryManager) -> None:
         data = {"list": [1]}

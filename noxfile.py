@@ -85,6 +85,13 @@ def journal_soak(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Agents in outages, killed again and again; arguments go to `python -m tests.outage.chaos`."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.outage.chaos", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, warnings being errors."""
     session.install("-e", ".[docs]")

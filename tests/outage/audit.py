@@ -1,0 +1,134 @@
+"""What is in the store at the end, beside what the ledger says: each acknowledged write, once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from orchestra_memory import MemoryManager, Query, Record
+
+from .ledger import Attempt, Ledger
+from .records import RECORDS, Chapter, Fact, Half, Line, State, Tally
+
+
+@dataclass
+class Contents:
+    """All records by type and id; ``aside`` are the texts of conflicts and dead letters."""
+
+    records: dict[type[Record], dict[str, Any]] = field(
+        default_factory=lambda: {model: {} for model in RECORDS}
+    )
+    aside: list[str] = field(default_factory=list[str])
+
+    def is_aside(self, attempt: Attempt) -> bool:
+        """Whether it was kept as a losing version, or as what could not be applied."""
+        return any(f'"{attempt.id}"' in text for text in self.aside)
+
+
+async def contents_of(store: MemoryManager, aside: Iterable[str]) -> Contents:
+    contents = Contents(aside=list(aside))
+    for model in RECORDS:
+        async for record in store.scan(Query(model, page_size=1_000)):
+            contents.records[model][record.key] = record
+    return contents
+
+
+def audit(ledger: Ledger, contents: Contents) -> list[str]:
+    """What is wrong, a line for each; empty if every acknowledgement was kept."""
+    found = Found(ledger, contents)
+    return [
+        *found.made_once(Fact, "fact"),
+        *found.made_once(Line, "line"),
+        *found.collected(Tally, "tally"),
+        *found.collected(Chapter, "chapter"),
+        *found.counted(),
+        *found.in_order(),
+        *found.states(),
+        *found.pairs(),
+    ]
+
+
+class Found:
+    """Compares one kind after another."""
+
+    def __init__(self, ledger: Ledger, contents: Contents) -> None:
+        self._ledger = ledger
+        self._contents = contents
+        self._records = contents.records
+
+    def made_once(self, model: type[Record], kind: str) -> Iterator[str]:
+        """Records that one operation made, and none changed."""
+        records = self._records[model]
+        for attempt in self._of(kind):
+            record = records.get(attempt.key)
+            if record is None:
+                yield from self._missed(attempt)
+            elif record.by != attempt.id:
+                yield f"wrong: {kind} {attempt.key} is by {record.by}, not {attempt.id}"
+            elif attempt.refused:
+                yield f"undone: {attempt.id} was refused, and is there"
+
+    def collected(self, model: type[Record], kind: str) -> Iterator[str]:
+        """Records that hold the ids of the operations that changed them."""
+        records = self._records[model]
+        for attempt in self._of(kind):
+            record = records.get(attempt.key)
+            if record is None or attempt.id not in record.ops:
+                yield from self._missed(attempt)
+            elif attempt.refused:
+                yield f"undone: {attempt.id} was refused, and is in {kind} {attempt.key}"
+        for key, record in records.items():
+            twice = [each for each, times in Counter(record.ops).items() if times > 1]
+            if twice:
+                yield f"twice: {twice[:3]} in {kind} {key}"
+
+    def counted(self) -> Iterator[str]:
+        for key, tally in self._records[Tally].items():
+            if tally.count != len(tally.ops):
+                what = "twice" if tally.count > len(tally.ops) else "lost"
+                yield f"{what}: tally {key} is {tally.count}, by {len(tally.ops)} operations"
+
+    def in_order(self) -> Iterator[str]:
+        """The operations of one task, one after another."""
+        for key, chapter in self._records[Chapter].items():
+            order = [_order(name) for name in chapter.ops]
+            if any(a > b for a, b in pairwise(order)):
+                yield f"order: chapter {key} is {chapter.ops}"
+
+    def states(self) -> Iterator[str]:
+        states = self._records[State]
+        for (kind, key), track in self._ledger.tracks.items():
+            if kind == "state":
+                state = states.get(key)
+                yield from self._stands(key, track.verdict(state and state.seq), track.last)
+
+    def pairs(self) -> Iterator[str]:
+        halves = self._records[Half]
+        for (kind, key), track in self._ledger.tracks.items():
+            if kind != "pair":
+                continue
+            left, right = (halves.get(f"{key}.{side}") for side in "lr")
+            if (left and left.by) != (right and right.by):
+                yield f"torn pair: {key} is by {left and left.by} and {right and right.by}"
+            yield from self._stands(key, track.verdict(left and left.seq), track.last)
+
+    def _stands(self, key: str, wrong: str | None, last: Attempt | None) -> Iterator[str]:
+        if wrong is not None and (last is None or not self._contents.is_aside(last)):
+            yield f"lost: {key} is {wrong}, after {last and last.id}"
+
+    def _missed(self, attempt: Attempt) -> Iterator[str]:
+        if attempt.acknowledged and not self._contents.is_aside(attempt):
+            how = attempt.durability or "acknowledged"
+            yield f"lost: {attempt.kind} {attempt.id} of {attempt.key}, {how}"
+
+    def _of(self, kind: str) -> Sequence[Attempt]:
+        return [each for each in self._ledger.attempts.values() if each.kind == kind]
+
+
+def _order(name: str) -> tuple[int, int]:
+    """The life and the number of an operation."""
+    *_, life, number = name.split("-")
+    return int(life), int(number)

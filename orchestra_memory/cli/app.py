@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from .verb import Json, Namespace, Target, Url, verb
+from . import data_verbs, domain_verbs, migrate_verbs
+from .outage_verbs import conflicts, journal
+from .verb import Json, Namespace, NoCache, Resume, Target, Url, verb
 
 app: typer.Typer = typer.Typer(
     name="orchestra-memory",
@@ -26,7 +28,12 @@ emulator: typer.Typer = typer.Typer(
 )
 app.add_typer(config, name="config")
 app.add_typer(cache, name="cache")
+app.add_typer(journal, name="journal")
+app.add_typer(conflicts, name="conflicts")
 app.add_typer(emulator, name="emulator")
+data_verbs.register(app)
+domain_verbs.register(app)
+migrate_verbs.register(app)
 
 User = Annotated[str, typer.Argument(metavar="USER", help="Whose memory.")]
 OnlyUser = Annotated[str | None, typer.Option("--user", metavar="USER", help="Only this user's.")]
@@ -38,10 +45,6 @@ Persona = Annotated[
     str | None, typer.Option("--persona", metavar="NAME", help="Only this persona.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check; write nothing.")]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Write past the cache that others may read through.")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
 
 
 class Metric(StrEnum):

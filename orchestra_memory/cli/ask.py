@@ -34,6 +34,7 @@ from .output import (
     print_table,
     rows,
 )
+from .pages import note_rest
 from .verb import Target
 
 
@@ -83,12 +84,7 @@ def history(target: Target, user: str, filters: Filters, window: Window) -> None
 
     page = anyio.run(ask)
     _show_items(target, page.items, sessions=filters.session_id is None)
-    if not page.complete:
-        note("an outage may hide some")
-    if page.cursor is not None:
-        note(f"there are more: add --after {page.cursor}")
-    elif not page.items:
-        note("nothing found")
+    note_rest(page)
 
 
 def search(target: Target, user: str, filters: Filters, nearest: Nearest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from .ask import time_of
 from .codes import Code
 from .opening import opened_to_write, plan_of, settings_of
 from .output import emit, note
-from .progress import Counter
+from .progress import Counter, again
 from .verb import Target
 
 SHOWN: Final = 20
@@ -126,8 +125,7 @@ def _explain(report: Report, choices: Choices, checkpoint: Checkpoint | None) ->
         progress = checkpoint.load() if checkpoint else report.progress
     except UnreadableFile:
         return
-    again = ["orchestra-memory", *sys.argv[1:]]
-    hint = shlex.join(again if choices.resume else [*again, "--resume"])
+    hint = again(resumed=choices.resume)
     stored = f"stopped early; {progress.records:,} records are stored"
     note(f"{stored}. Go on with: {hint}" if checkpoint else stored)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,15 +17,16 @@ from ..layers.cached.connect import connect
 from ..layers.cached.keys import Keyspace
 from ..layers.cached.tending import Entry, Server, Tending
 from ..models import SHIPPED
+from ..opening import cache_name
 from ..operations import Ref
 from ..plan import Plan
 from ..record import Record, spec_of
 from ..settings import Settings
-from ..stack import cache_name, open_memory
+from ..stack import open_memory
 from ..urls import CacheUrl, LocalUrl, SqliteUrl
 from .codes import Code
 from .opening import plan_of, settings_of
-from .output import clean, emit, is_terminal, new_table, note, print_table, rows
+from .output import emit, note, show_facts
 from .verb import Target
 
 
@@ -55,7 +56,7 @@ def status(target: Target) -> None:
     if target.as_json:
         emit({**facts, "advice": list(server.advice())})
     else:
-        _show(_said(facts))
+        show_facts(facts)
     for advice in server.advice():
         note(advice)
     if any(server.advice()):
@@ -95,7 +96,7 @@ def inspect(target: Target, model: str, key: str, *, show_content: bool) -> None
         emit({"model": record_type.__name__, "key": key, "namespace": place.namespace, **facts})
         return
     content = facts.pop("content", None)
-    _show(_said(facts))
+    show_facts(facts)
     if content is not None:
         emit(content)
 
@@ -157,7 +158,9 @@ def _record(target: Target, model: type[Record], key: str) -> Forget:
     async def forget(tending: Tending, namespace: str | None) -> int:
         settings = settings_of(target)
         # What is stored now tells in which lists it belongs.
-        async with open_memory(target.url, cache="none", settings=settings) as store:
+        async with open_memory(
+            target.url, cache="none", fallback=False, settings=settings
+        ) as store:
             record = await store.get(model, key)
         return await tending.drop(Ref(model, key, namespace=namespace), record)
 
@@ -213,33 +216,3 @@ def model_of(name: str) -> type[Record]:
             return model
     known = ", ".join(model.__name__ for model in SHIPPED)
     raise typer.BadParameter(f"no record type {name!r}; there are {known}")
-
-
-def _said(facts: Mapping[str, object]) -> dict[str, str]:
-    return {name.replace("_", " "): _cell(value) for name, value in facts.items()}
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else clean(str(value))
-
-
-def _show(pairs: Mapping[str, str]) -> None:
-    if not is_terminal():
-        print(*rows(pairs), sep="\n")
-        return
-    table = new_table("", "")
-    table.show_header = False
-    for column in table.columns:
-        column.max_width = None
-    table.columns[0].style = "dim"
-    for name, value in pairs.items():
-        table.add_row(name, value)
-    print_table(table)

@@ -33,10 +33,13 @@ def plan_of(target: Target, settings: Settings, *, no_cache: bool = False) -> Pl
 
 @asynccontextmanager
 async def opened(target: Target) -> AsyncIterator[MemoryManager]:
-    """The memory that `target` names."""
+    """The memory that `target` names, without a fallback: this process ends soon.
+
+    It would take over what others left in their journals, and could not wait for the store.
+    """
     settings = settings_of(target)
     plan_of(target, settings)
-    async with open_memory(target.url, settings=settings) as memory:
+    async with open_memory(target.url, fallback=False, settings=settings) as memory:
         yield memory
 
 
@@ -53,7 +56,7 @@ async def opened_to_write(target: Target, *, no_cache: bool) -> AsyncIterator[Me
     if plan.cache is not None:
         settings = settings.model_copy(update={"cache_mode": "strict"})
     cache = _cache(no_cache=no_cache)
-    async with open_memory(target.url, cache=cache, settings=settings) as memory:
+    async with open_memory(target.url, cache=cache, fallback=False, settings=settings) as memory:
         yield memory
     if _matters(plan, settings) and no_cache:
         note("if others read through a cache, run where it is configured: " + INVALIDATE)

@@ -128,3 +128,64 @@ def rows(pairs: Mapping[str, object]) -> Iterator[str]:
     """Names and values in two columns, for pipes."""
     width = max(map(len, pairs), default=0)
     return (f"{name:<{width}}  {value}" for name, value in pairs.items())
+
+
+def show_facts(facts: Mapping[str, object]) -> None:
+    """Names and values: a table on a terminal, a line for each in a pipe."""
+    pairs = {name.replace("_", " "): cell(value) for name, value in facts.items()}
+    if not is_terminal():
+        print(*rows(pairs), sep="\n")
+        return
+    table = new_table("", "")
+    table.show_header = False
+    for column in table.columns:
+        column.max_width = None
+    table.columns[0].style = "dim"
+    for name, value in pairs.items():
+        table.add_row(name, _literal(value))
+    print_table(table)
+
+
+def show_table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    """Lines of values: a table with a head on a terminal, columns of equal width in a pipe."""
+    found = list(lines)
+    if not found:
+        return
+    cells = [[cell(value) for value in line] for line in found]
+    numbers = [
+        any(type(line[place]) in (int, float) for line in found) for place in range(len(columns))
+    ]
+    if not is_terminal():
+        print(*_aligned(cells, numbers), sep="\n")
+        return
+    table = new_table(*columns)
+    for column, is_number in zip(table.columns, numbers, strict=True):
+        column.justify = "right" if is_number else "left"
+        column.max_width = None
+    table.columns[0].no_wrap = True
+    for line in cells:
+        table.add_row(*map(_literal, line))
+    print_table(table)
+
+
+def _aligned(cells: Sequence[Sequence[str]], numbers: Sequence[bool]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = [
+            text.rjust(width) if is_number else text.ljust(width)
+            for text, width, is_number in zip(line, widths, numbers, strict=True)
+        ]
+        yield "  ".join(padded).rstrip()
+
+
+def cell(value: object) -> str:
+    """A value in words."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else clean(str(value))

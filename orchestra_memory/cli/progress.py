@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -12,6 +13,11 @@ from .output import note
 
 _PAUSE: Final = 0.1
 _CLEAR: Final = "\r\x1b[K"
+
+
+def again(*, resumed: bool) -> str:
+    """The command line that goes on where this one, which may have been `resumed`, stopped."""
+    return shlex.join(["orchestra-memory", *sys.argv[1:], *([] if resumed else ["--resume"])])
 
 
 class Counter(AbstractContextManager["Counter"]):

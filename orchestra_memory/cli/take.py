@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from ..transfer.files import ExportFile
 from ..transfer.sources import STDIN as STDOUT
 from .opening import opened
 from .output import emit, note
-from .progress import Counter
+from .progress import Counter, again
 from .verb import Target
 
 
@@ -78,8 +77,8 @@ def _to_file(target: Target, selection: Selection, path: Path, *, resume: bool) 
             return anyio.run(_fill, target, selection, file, counter)
     except BaseException:
         if file.part.exists():
-            again = ["orchestra-memory", *sys.argv[1:], *([] if resume else ["--resume"])]
-            note(f"stopped early; {file.part} is kept. Go on with: {shlex.join(again)}")
+            hint = again(resumed=resume)
+            note(f"stopped early; {file.part} is kept. Go on with: {hint}")
         raise
 
 

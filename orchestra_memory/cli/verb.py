@@ -29,6 +29,22 @@ Json = Annotated[
     bool, typer.Option("--json", help="JSON on standard output, and nothing else there.")
 ]
 
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Write past the cache that others may read through.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="MODULE", help="Declares record types of yours; may be repeated."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what.")]
+Confirm = Annotated[
+    str | None,
+    typer.Option("--confirm", metavar="NAME", help="In production: the name of what is changed."),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

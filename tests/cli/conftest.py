@@ -81,3 +81,10 @@ def started():
     for process in running:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def cache(redis_server, monkeypatch):
+    """The environment names the Redis of the tests."""
+    monkeypatch.setenv("ORCHESTRA_CACHE", redis_server.url)
+    return redis_server.url

@@ -1,0 +1,1 @@
+"""What a doctor looks at, one thing a module; each yields findings."""

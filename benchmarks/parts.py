@@ -14,6 +14,7 @@ from orchestra_memory.testing.service import ServiceMissing
 from . import others, plot, report
 from .cache import part as cache
 from .gathering import AT_ONCE, BATCH, IN_FLIGHT
+from .outage import part as outage
 from .plans import COURSES, Course
 from .records import SEED, mean_bytes, sessions
 from .result import Report, Result, Skipped
@@ -75,6 +76,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "peers": others.peers,
     "embedded": others.embed,
     "cache": cache.run,
+    "outage": outage.run,
 }
 
 

@@ -55,10 +55,9 @@ def _faster(work: str, task: str, rival: Rival, *, at_least: float, aim: float) 
     return Promise(f"{work}: throughput over {rival.words}", (figure,), at_least, aim)
 
 
-def _callback(of: str, figures: tuple[str, ...], *, bounded: bool = True) -> Promise:
+def _callback(of: str, figures: tuple[str, ...]) -> Promise:
     work = f"Longest callback on the event loop, processor time: {of}"
-    at_least, aim = (10, 5) if bounded else (None, None)
-    return Promise(work, figures, at_least, aim, unit=" ms", less=True)
+    return Promise(work, figures, at_least=10, aim=5, unit=" ms", less=True)
 
 
 def _of_reading(part: str, figure: str) -> tuple[str, ...]:
@@ -151,6 +150,89 @@ CACHE: Final = (
     ),
 )
 
+HEALTHY: Final = tuple(
+    f"{call} over {store}"
+    for store in ("local", "Firestore")
+    for call in ("get, first time", "get, again", "put")
+)
+AWAY: Final = ("hung", "refused", "black hole")
+"""How Firestore is away, as `outage.faults` has it."""
+
+
+def _outage(
+    work: str,
+    *figures: str,
+    at_least: float | None = None,
+    aim: float | None = None,
+    unit: str = " x",
+    less: bool = True,
+) -> Promise:
+    names = tuple(f"outage.{figure}" for figure in figures)
+    return Promise(work, names, at_least, aim, unit, less)
+
+
+OUTAGE: Final = (
+    _outage(
+        "Outage fallback, all well: extra processor time of a put or get",
+        *(f"{call}.extra_cpu_us" for call in HEALTHY),
+        at_least=60,
+        aim=20,
+        unit=" µs",
+    ),
+    _outage(
+        "Outage fallback, all well, emulator: bulk, processor time over none",
+        *(f"{task} over Firestore.cpu" for task in ("put_many", "get_many", "scan")),
+    ),
+    _outage(
+        "Firestore hung or black-holed: first answer, beyond the deadline",
+        *(f"{away}.first_over_ms" for away in ("hung", "black hole")),
+        at_least=300,
+        aim=50,
+        unit=" ms",
+    ),
+    _outage(
+        "Firestore away: an answer after that",
+        *(f"{away}.later_ms" for away in AWAY),
+        at_least=5,
+        aim=1,
+        unit=" ms",
+    ),
+    _outage(
+        "Firestore away: the slowest of several hundred answers after that",
+        *(f"{away}.slowest_ms" for away in AWAY),
+        unit=" ms",
+    ),
+    _outage(
+        "Calls at a hanging store, half-open breaker, 100 callers", "probes", at_least=1, unit=""
+    ),
+    _outage(
+        "Journal, 64 writers: entries/s over one commit for each",
+        "append.speed",
+        at_least=10,
+        aim=20,
+        less=False,
+    ),
+    _outage(
+        "Firestore away: writes/s over one commit of the journal for each",
+        "put while away.speed",
+        less=False,
+    ),
+    _outage(
+        "Replay, emulator: throughput over put_many of the same records",
+        "replay.speed",
+        at_least=0.4,
+        aim=0.8,
+        less=False,
+    ),
+    _outage(
+        "Firestore is back: until a journal of 1,000 entries is empty",
+        *(f"{away}.empty_s" for away in AWAY),
+        at_least=5,
+        aim=2,
+        unit=" s",
+    ),
+)
+
 PROMISES: Final = (
     _faster("Bulk write, null backend", "null.write", BY_HAND, at_least=9, aim=13),
     _faster("Bulk write, emulator", "emulator.write", BY_HAND, at_least=4, aim=6),
@@ -170,10 +252,10 @@ PROMISES: Final = (
     _faster("Bulk write, 20 ms away", "far.write", BATCHES, at_least=4, aim=7),
     _callback("bulk write", (f"null.write.{CALLBACK}",)),
     _callback("bulk write with embeddings", (f"embeddings.write.{CALLBACK}",)),
+    _callback("bulk read and scan, all told", _of_reading("null", CALLBACK)),
     # A full collection visits all that the program holds, and what was read is among it.
     _callback("bulk read and scan, the garbage collector apart", _of_reading("null", WORK)),
     _callback("the same with embeddings", _of_reading("embeddings", WORK)),
-    _callback("bulk read and scan, all told", _of_reading("null", CALLBACK), bounded=False),
     Promise(
         "Longest stall of the event loop, null backend: time over an idle loop's",
         _of_bulk("null", f"{STALL}/idle"),
@@ -191,4 +273,5 @@ PROMISES: Final = (
     ),
     *map(_single, ("put", "put, 64 at once", "get", "get, 64 at once")),
     *CACHE,
+    *OUTAGE,
 )

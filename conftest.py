@@ -38,7 +38,7 @@ PROJECT = "my-project"
 """The project in the documents; each document is run in another one."""
 REDIS = "redis://localhost:6379"
 """The Redis in the documents."""
-WHOLE_PROGRAMS = frozenset({"README.md", "tutorial.md"})
+WHOLE_PROGRAMS = frozenset({"README.md", "tutorial.md", "tutorial-agents.md"})
 """Documents in which every block stands for itself."""
 SAVED = re.compile(r"# (\w+\.py)$", re.MULTILINE)
 SHELLS = ("bash", "console", "sh", "shell")
@@ -153,7 +153,9 @@ def run_pytest(example: Example, arguments: list[str], source: str) -> None:
     environment = dict(os.environ)
     if "firestore_emulator" in source:
         environment[EMULATOR] = example.namespace["_emulator_host"]()
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    # Hypothesis takes longer to load than all else, and readers need not have it.
+    without = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    command = [sys.executable, "-m", "pytest", *without, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

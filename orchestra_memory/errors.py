@@ -54,6 +54,18 @@ class InvalidBatch(OrchestraMemoryError, ValueError):
         self.bound = bound
 
 
+class EmergencyStopped(OrchestraMemoryError):
+    """The system is to do nothing more until somebody resumes it. ``reason`` is why.
+
+    Where that could not be found out and unknown counts as stopped, ``known`` is false.
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None, known: bool = True) -> None:
+        super().__init__(message)
+        self.reason: str | None = reason
+        self.known: bool = known
+
+
 class StorageError(OrchestraMemoryError):
     """A backend failed. ``operation``, ``collection`` and ``key`` say where."""
 

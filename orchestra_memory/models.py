@@ -203,6 +203,13 @@ class UserSession(
     metadata: JsonMap = Field(default_factory=dict[str, JsonLike])
 
 
+_SUMMED_BY_AGENT = [
+    ("agent_type", "agent_id", f"performance_metrics.{carried}{figure}")
+    for figure in ("tasks_completed", "tasks_failed", "task_seconds", "tasks_timed")
+    for carried in ("", "carried.")
+]
+
+
 class AgentState(
     _Shipped,
     collection="agent_states",
@@ -210,8 +217,11 @@ class AgentState(
     scopes=[("agent_type", "agent_id"), "session_id"],
     indexes=[
         ("agent_type", "agent_id", "-last_active"),
-        ("session_id", "status", "-last_active"),
+        # Merged, these two answer for a session and a status together.
+        ("session_id", "-last_active"),
         ("status", "-last_active"),
+        ("agent_type", "agent_id"),
+        *_SUMMED_BY_AGENT,
     ],
     unindexed=["created_at", "started_at", "last_active", "terminated_at", "task_history"],
     large=["memory_context"],
@@ -266,14 +276,28 @@ class CoordinationEvent(
     collection="coordination",
     key="event_id",
     indexes=[
-        ("event_type", "-timestamp"),
+        ("shard", "-timestamp"),
+        ("shard", "event_type", "-timestamp"),
         ("source_agent_id", "-timestamp"),
         ("target_agent_id", "-timestamp"),
+        ("task_context.task_id", "timestamp"),
+        ("shard", "committed_at"),
+        # Counts by outcome and kind, merged with those above; durations; and who there is.
+        ("shard", "success", "-timestamp"),
+        ("shard", "error_kind", "-timestamp"),
+        ("shard", "event_type", "-timestamp", "duration_seconds"),
+        ("source_agent_id", "target_agent_id"),
     ],
-    unindexed=["timestamp", "error_message"],
+    unindexed=["timestamp", "committed_at", "error_message"],
     large=["context"],
+    commit_time="committed_at",
 ):
-    """One act between agents: a spawn, a handoff, a collaboration, an end, an error."""
+    """One act between agents: a spawn, a handoff, a collaboration, an end, an error.
+
+    ``timestamp`` is when it happened, by the clock of whoever tells it; ``committed_at`` when the
+    store got it, by its own, which is later where an outage lay between. ``shard`` spreads events
+    of one time over the store. The task it was about is ``task_context["task_id"]``.
+    """
 
     event_id: NonEmpty = Field(default_factory=random_id)
     event_type: OpenEnum[CoordinationEventType]
@@ -286,7 +310,10 @@ class CoordinationEvent(
     task_context: JsonMap = Field(default_factory=dict[str, JsonLike])
     success: bool | None = None
     error_message: str | None = None
+    error_kind: str | None = None
     duration_seconds: float | None = None
+    shard: int = 0
+    committed_at: UtcDatetime | None = None
 
 
 GLOBAL_CONFIG = "global_config"

@@ -15,11 +15,22 @@ from itertools import chain, combinations
 from typing import Any, Final, TypedDict, TypeVar, Unpack
 
 from ..conditions import Operator
-from ..models import AgentData, MemoryItem, MemoryRecord, UserSession
+from ..models import (
+    SHIPPED,
+    AgentData,
+    AgentState,
+    AgentStatus,
+    CoordinationEvent,
+    MemoryItem,
+    MemoryRecord,
+    UserSession,
+)
 from ..operations import Count, Measure
+from ..ownership import owner_paths
 from ..queries import Metric, Query, between, recent
 from ..record import EXPIRATION, Record
 from ..values import utc_now
+from . import issued_counts
 
 R = TypeVar("R", bound=Record)
 
@@ -132,6 +143,95 @@ def data_of(
     return _newest(AgentData, {"agent_id": agent_id, "data_type": data_type}, window)
 
 
+def states_of(
+    *, agent_type: str, agent_id: str, page_size: int = 50, **paging: Unpack[PagingOn]
+) -> Query[AgentState]:
+    """An agent's states in all its sessions, the last active one first."""
+    return Query(
+        AgentState,
+        where={"agent_type": agent_type, "agent_id": agent_id},
+        order_by="-last_active",
+        page_size=page_size,
+        **paging,
+    )
+
+
+def agents_in(
+    *,
+    session_id: str | None = None,
+    statuses: Iterable[str] | None = None,
+    page_size: int = 50,
+    **paging: Unpack[PagingOn],
+) -> Query[AgentState]:
+    """States of a session, with one of some statuses, or both, the last active one first.
+
+    With neither they come by their keys: times are indexed behind one of them only.
+    """
+    where = _held({"session_id": session_id})
+    if statuses is not None:
+        where.append(("status", "in", list(statuses)))
+    order = "-last_active" if where else ()
+    return Query(AgentState, where=where, order_by=order, page_size=page_size, **paging)
+
+
+def ended_before(time: datetime, *, page_size: int = 100) -> Query[AgentState]:
+    """States of terminated and failed agents that were last active before `time`."""
+    return Query(
+        AgentState,
+        where=[
+            ("status", "in", [AgentStatus.TERMINATED, AgentStatus.ERROR]),
+            ("last_active", "<", time),
+        ],
+        order_by="-last_active",
+        page_size=page_size,
+    )
+
+
+def events(
+    *,
+    shards: Sequence[int],
+    event_type: str | None = None,
+    source_agent_id: str | None = None,
+    target_agent_id: str | None = None,
+    **window: Unpack[Window],
+) -> Query[CoordinationEvent]:
+    """Events between agents, newest first."""
+    agents = {"source_agent_id": source_agent_id, "target_agent_id": target_agent_id}
+    where = [*_held(agents | {"event_type": event_type}), *_span("timestamp", window)]
+    if event_type is not None or not any(agents.values()):
+        # One agent's are never so many at once that they had to be spread; one type's are.
+        where.append(("shard", "in", list(shards)))
+    return Query(
+        CoordinationEvent,
+        where=where,
+        order_by="-timestamp",
+        **_pages(window),
+    )
+
+
+def events_of_task(*, task_id: str, **window: Unpack[Window]) -> Query[CoordinationEvent]:
+    """What happened between agents about a task, oldest first."""
+    return Query(
+        CoordinationEvent,
+        where=[("task_context.task_id", "==", task_id), *_span("timestamp", window)],
+        order_by="timestamp",
+        **_pages(window),
+    )
+
+
+def events_from(
+    start: datetime, *, shards: Sequence[int], page_size: int = 100, after: str | None = None
+) -> Query[CoordinationEvent]:
+    """Events in the order in which the store got them, from a time on its clock."""
+    return Query(
+        CoordinationEvent,
+        where=[("shard", "in", list(shards)), ("committed_at", ">=", start)],
+        order_by="committed_at",
+        page_size=page_size,
+        after=after,
+    )
+
+
 def records_about(
     *, context: str | None = None, persona: str | None = None, **window: Unpack[Window]
 ) -> Query[MemoryRecord]:
@@ -142,15 +242,31 @@ def records_about(
     return _newest(MemoryRecord, {"context": context, "persona": persona}, window)
 
 
+def owned_by(user_id: str, model: type[R], path: str, *, page_size: int = 200) -> Query[R]:
+    """A user's records of one type, expired ones too; `path` is where they say whose they are."""
+    return Query(model, where={path: user_id}, page_size=page_size, include_expired=True)
+
+
 def _newest(model: type[R], equal: Mapping[str, str | None], window: Window) -> Query[R]:
     return Query(
         model,
-        where=[*_held(equal), *between("timestamp", window.get("start"), window.get("end"))],
+        where=[*_held(equal), *_span("timestamp", window)],
         order_by="-timestamp",
-        page_size=window.get("page_size", 50),
-        limit=window.get("limit"),
-        after=window.get("after"),
+        **_pages(window),
     )
+
+
+def _span(field: str, window: Window) -> list[Any]:
+    return between(field, window.get("start"), window.get("end"))
+
+
+def _pages(window: Paging) -> Paging:
+    """The paging of a window, 50 records a page by default."""
+    return {
+        "page_size": window.get("page_size", 50),
+        "limit": window.get("limit"),
+        "after": window.get("after"),
+    }
 
 
 def _of_user(user_id: str, filters: ItemFilters) -> list[tuple[str, Operator, Any]]:
@@ -214,22 +330,50 @@ def _by_agent_data() -> Iterator[Query[Any]]:
     yield expired(AgentData, of="agent_id", owner="x", now=utc_now())
 
 
+def _by_agents() -> Iterator[Query[Any]]:
+    yield states_of(agent_type="x", agent_id="x")
+    for chosen in _choices(("session_id",)):
+        yield agents_in(**chosen)
+        yield agents_in(statuses=list(AgentStatus), **chosen)
+    yield ended_before(utc_now())
+
+
+def _by_coordination() -> Iterator[Query[Any]]:
+    for chosen in _choices(("event_type", "source_agent_id", "target_agent_id")):
+        for span in _SPANS:
+            yield events(shards=(0, 1), **chosen, **span)
+    for span in _SPANS:
+        yield events_of_task(task_id="x", **span)
+    yield events_from(utc_now(), shards=(0, 1))
+
+
 def _by_records() -> Iterator[Query[Any]]:
     for chosen in filter(None, _choices(("context", "persona"))):
         for span in _SPANS:
             yield records_about(**chosen, **span)
 
 
+def _by_privacy() -> Iterator[Query[Any]]:
+    for model in SHIPPED:
+        yield from (owned_by("x", model, path) for path in owner_paths(model))
+
+
 def _counted() -> Iterator[Issued]:
     for chosen in _choices(("session_id", "item_type", "persona")):
         yield Issued("conversations", items_of(user_id="x", **chosen), (Count(),))
+    yield Issued("agents", ended_before(utc_now()), (Count(),))
+    for query, measures in issued_counts.examples():
+        yield Issued("analytics", query, measures)
 
 
 _SERVICES: Final[Mapping[str, Callable[[], Iterator[Query[Any]]]]] = {
     "conversations": _by_conversations,
     "sessions": _by_sessions,
     "agent_data": _by_agent_data,
+    "agents": _by_agents,
+    "coordination": _by_coordination,
     "records": _by_records,
+    "privacy": _by_privacy,
 }
 
 

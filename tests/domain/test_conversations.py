@@ -63,6 +63,7 @@ async def test_fields_that_do_not_fit_are_named():
         await conversations.add(user_id="ann", text="no such field")
 
 
+@pytest.mark.decided
 async def test_many_are_added_at_once_with_their_hashes(memory, conversations):
     items = [said(n) for n in range(450)]
     receipt = await conversations.add_many(items)

@@ -166,14 +166,22 @@ def test_long_texts_and_rising_times_have_no_automatic_indexes():
 def test_what_expires_has_a_ttl_policy_its_parts_too():
     policies = {key for key, rule in rules_of(PLANS["firebase"]).items() if rule.get("ttl") is True}
     expected = {("memory_items", "expiration"), ("agent_data", "expiration")}
-    assert policies == {*expected, ("parts", "expiration")}
+    assert policies == {*expected, ("parts", "expiration"), ("markers", "expiration")}
+
+
+def test_what_an_outage_fallback_keeps_is_in_every_plan():
+    rules = rules_of(render_indexes("firebase", record_types=[Note]))
+    assert rules["markers", "expiration"]["ttl"] is True
+    # They only rise, and would make one spot of the database hot.
+    assert rules["markers", "expiration"]["indexes"] == rules["markers", "at"]["indexes"] == []
+    assert rules["conflicts", "document"]["indexes"] == []
+    assert rules["parts", "data"]["indexes"] == []
 
 
 def test_a_ttl_field_that_may_be_asked_for_keeps_its_automatic_indexes():
     rule = rules_of(render_indexes("firebase", record_types=[Note]))["notes", "expiration"]
     assert rule["ttl"] is True
     assert len(rule["indexes"]) == 3
-    assert ("parts", "data") not in rules_of(render_indexes("firebase", record_types=[Note]))
 
 
 def test_records_of_ones_own_are_printed_like_the_shipped():
@@ -215,7 +223,7 @@ def test_gcloud_commands_survive_the_shell_and_match_the_plan():
     assert any(w.endswith('vector-config={"dimension":"768","flat":"{}"}') for w in vector)
     exempt = [c for c in commands if "--disable-indexes" in c]
     assert len(exempt) == len(plan["fieldOverrides"])
-    assert len([c for c in commands if "--enable-ttl" in c]) == 3
+    assert len([c for c in commands if "--enable-ttl" in c]) == 4
     assert all("--database=(default)" in c for c in commands)
 
 
@@ -228,7 +236,7 @@ def test_terraform_resources_have_labels_of_their_own_and_match_the_plan():
     assert kinds.count("google_firestore_index") == len(plan["indexes"])
     assert kinds.count("google_firestore_field") == len(plan["fieldOverrides"])
     assert text.count("{") == text.count("}")
-    assert text.count("ttl_config {}") == 3
+    assert text.count("ttl_config {}") == 4
 
 
 def test_every_name_is_quoted_where_a_tool_would_misread_it():

@@ -53,6 +53,7 @@ async def test_touching_moves_only_the_last_activity(sessions):
     assert touched.evolve(last_active=first.last_active) == first
 
 
+@pytest.mark.decided
 async def test_what_does_not_exist_cannot_be_touched_or_ended(sessions):
     assert await sessions.get("ann", "none") is None
     with pytest.raises(Conflict):

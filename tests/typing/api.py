@@ -66,6 +66,8 @@ async def opened() -> None:
         assert_type((await memory.conversations.history("u")).records, list[MemoryItem])
         view = memory.with_options(namespace="acme", timeout=1.0)
         assert_type(await view.conversations.count("u"), int)
+        assert_type(await memory.agents.resume("t", "a"), AgentState | None)
+        assert_type((await view.agents.active("s")).records, list[AgentState])
         assert_type(view.cost() - memory.cost(), Cost)
         assert_type(view.cost()["find"], Billed)
         assert_type(view.cost().dollars(Prices.at("nam5")), Decimal)

@@ -59,6 +59,13 @@ class MeteredMemory(MemoryManager):
         """What was billed since this was made, by operation."""
         return Cost(**self._billed, calls=self._calls, failed=self._failed)
 
+    def add(self, cost: Cost) -> None:
+        """Count what was billed beside this memory, too."""
+        for operation in OPERATIONS:
+            self._billed[operation] += getattr(cost, operation)
+        self._calls += cost.calls
+        self._failed += cost.failed
+
     async def read(self, refs: Sequence[Ref[R]], *, options: Options = DEFAULT) -> Snapshot[R]:
         return await self._metered("read", self._inner.read(refs, options=options))
 

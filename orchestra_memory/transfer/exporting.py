@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -21,9 +22,10 @@ from .jsonl import header_line, record_line
 R = TypeVar("R", bound=Record)
 
 PAGE: Final = 200
-"""Records read at a time."""
+"""Records of a first page; later ones may be larger."""
 PATIENCE: Final = 30.0
 """Seconds for one page."""
+PAGES: Final = Options(timeout=PATIENCE, corrupt="raise")
 OWNER: Final = "user_id"
 
 
@@ -80,10 +82,24 @@ async def export_blocks(
     """
     if start is None:
         yield Block(selection.header, 0)
-    for query in _queries(selection, start):
-        async for page in _pages(memory, query):
+    async with aclosing(pages_of(memory, selection, start)) as pages:
+        async for _, page in pages:
             if page.items:
-                yield await to_thread.run_sync(_block, page, selection.namespace)
+                yield await to_thread.run_sync(block_of, page, selection.namespace)
+
+
+async def pages_of(
+    memory: MemoryManager, selection: Selection, start: Start | None, options: Options = PAGES
+) -> AsyncGenerator[tuple[type[Record], Page[Any]], None]:
+    """All pages of all types, from `start` on.
+
+    Raises ``Unavailable`` rather than leave something out in an outage.
+    """
+    for query in _queries(selection, start):
+        async with aclosing(memory.pages(query, options=options)) as pages:
+            async for page in pages:
+                _check_complete(page, query)
+                yield query.model, page
 
 
 def _queries(selection: Selection, start: Start | None) -> list[Query[Any]]:
@@ -96,21 +112,15 @@ def _queries(selection: Selection, start: Start | None) -> list[Query[Any]]:
     return [query.with_(after=cursor), *(selection.query(model) for model in rest)]
 
 
-async def _pages(memory: MemoryManager, query: Query[R]) -> AsyncIterator[Page[R]]:
-    while True:
-        page = await memory.find(query, options=Options(timeout=PATIENCE, corrupt="raise"))
-        if not page.complete:
-            raise Unavailable(
-                "an outage hides part of the records; export again when the store is back",
-                operation="export",
-                collection=query.spec.collection,
-            )
-        yield page
-        if page.cursor is None:
-            return
-        query = query.with_(after=page.cursor)
+def _check_complete(page: Page[Any], query: Query[Any]) -> None:
+    if not page.complete:
+        raise Unavailable(
+            "an outage hides part of the records; export again when the store is back",
+            operation="export",
+            collection=query.spec.collection,
+        )
 
 
-def _block(page: Page[Any], namespace: str | None) -> Block:
+def block_of(page: Page[Any], namespace: str | None) -> Block:
     lines = [record_line(record, namespace) for record in page.records]
     return Block(b"".join(lines), len(lines))

@@ -69,7 +69,7 @@ def read(stream: Iterable[bytes], options: ChatOptions, models: Models | None = 
 
     Raises ``UnreadableFile`` for what is none of the known formats.
     """
-    lines = _numbered(stream)
+    lines = numbered(stream)
     head = list(islice(lines, HEAD))
     if not head:
         raise UnreadableFile("the file is empty")
@@ -82,7 +82,7 @@ def read(stream: Iterable[bytes], options: ChatOptions, models: Models | None = 
     return _document(whole, options)
 
 
-def _numbered(stream: Iterable[bytes]) -> Iterator[Unit]:
+def numbered(stream: Iterable[bytes]) -> Iterator[Unit]:
     """Lines that hold something, with their numbers."""
     for number, line in enumerate(stream, 1):
         raw = (line.removeprefix(_BOM) if number == 1 else line).strip()

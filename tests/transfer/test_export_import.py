@@ -35,7 +35,9 @@ RECORDS = [
     om.UserSession(user_id="ann", session_id="a_b", created_at=T, last_active=T),
     om.AgentState(agent_type="t", agent_id="a", session_id="s", created_at=T, last_active=T),
     om.AgentMemory(agent_type="t", agent_id="a", memory_types_count={"x": 1}),
-    om.CoordinationEvent(event_id="e", event_type="from a newer version", timestamp=T),
+    om.CoordinationEvent(
+        event_id="e", event_type="from a newer version", timestamp=T, committed_at=T
+    ),
     om.SystemState(system_version="1"),
 ]
 

@@ -41,6 +41,7 @@ from .verb import Target
 SHOWN: Final = 20
 """Problems and warnings that are spelled out; the report has all."""
 Source = FolderSource | StoreSource
+_COMPARED: Final = ("verified", "differs", "missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +134,10 @@ async def _opened_source(
 
 def _report_file(target: Target, source: str, choices: Choices, store: str) -> Path | None:
     """Where the report goes, or that of the run to go on with."""
-    if choices.report is not None:
+    if choices.dry_run and choices.resume:
+        raise typer.BadParameter("a dry run leaves nothing to go on with; start it anew")
+    if choices.report is not None or choices.dry_run:
         return choices.report
-    if choices.dry_run:
-        if choices.resume:
-            raise typer.BadParameter("a dry run is continued only with --report FILE")
-        return None
     folder = settings_of(target).home.expanduser() / "migrations"
     whole = source if "://" in source else str(Path(source).resolve())
     mark = sha256(f"{whole}\n{store}".encode(errors="backslashreplace")).hexdigest()[:8]
@@ -154,8 +153,10 @@ def _report_file(target: Target, source: str, choices: Choices, store: str) -> P
 
 def _explain(options: MigrateOptions, choices: Choices) -> None:
     """How to go on, if there is something to go on with."""
+    if options.report is None or choices.dry_run:
+        return
     try:
-        begun = options.report is not None and not past_of(options.report).finished
+        begun = not past_of(options.report).finished
     except UnreadableFile:
         return
     if begun:
@@ -164,22 +165,27 @@ def _explain(options: MigrateOptions, choices: Choices) -> None:
 
 
 def _tell(target: Target, done: Migration, checked: Migration | None) -> None:
-    troubled = done.troubled + (checked.troubled if checked is not None else 0)
     if target.as_json:
         verified = {} if checked is None else {"verified": checked.as_dict()}
         emit({**done.as_dict(), **verified})
     else:
-        show_facts(_facts(done))
-        if checked is not None:
-            show_facts({word: checked.records[word] for word in ("verified", "differs", "missing")})
-        _list("warning", done.warnings)
-        _list("problem", done.problems)
-        _list("problem", checked.problems if checked is not None else [])
-        if done.report is not None:
-            note(f"every record is told of in {done.report}")
-    if troubled:
+        _show_results(done, checked)
+    if done.troubled or (checked is not None and checked.troubled):
         sys.stdout.flush()
         raise typer.Exit(Code.PROBLEMS)
+
+
+def _show_results(done: Migration, checked: Migration | None) -> None:
+    compared: dict[str, object] = {}
+    problems = list(done.problems)
+    if checked is not None:
+        compared = {word: checked.records[word] for word in _COMPARED}
+        problems += [text for text in checked.problems if text not in done.problems]
+    show_facts(_facts(done) | compared)
+    _list("warning", done.warnings)
+    _list("problem", problems)
+    if done.report is not None:
+        note(f"every record is told of in {done.report}")
 
 
 def _facts(done: Migration) -> dict[str, object]:

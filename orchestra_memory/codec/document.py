@@ -209,7 +209,7 @@ def _upgraded(ref: Ref[R], document: Document, stored: object) -> Document:
             stored=stored,
             known=known,
         )
-    return ref.model.upgrade(copied(document), stored)
+    return ref.model.upgrade_under(ref.key, copied(document), stored)
 
 
 def key_in(model: type[Record], document: Document) -> str:

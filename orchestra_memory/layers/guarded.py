@@ -32,6 +32,7 @@ AGGREGATE_FACTOR: Final = 5
 """An aggregation may take this many times as long as a single operation."""
 GRACE: Final = 0.05
 """Seconds the store is given to report its own deadline, which knows more than ours."""
+REFUSED: Final = "the store did not answer of late, and is not asked now"
 _CATCHING_UP: Final = ContextVar[object]("catching_up", default=None)
 
 
@@ -45,7 +46,9 @@ class GuardedMemory(MemoryManager):
     ``breaker`` is told what became of the calls: answers, ``Unavailable`` and missed deadlines. A
     caller's cancellation and what the store refuses say nothing of it, nor does a deadline that
     this process was too busy to keep. While it is not closed, calls are refused at once with
-    ``BreakerOpen``; whoever gives one has a `Prober` close it again.
+    ``BreakerOpen``; whoever gives one has a `Prober` close it again. Reads under way when it opens
+    are ended with ``BreakerOpen``, too: they would wait in vain. Writes are left to their deadline,
+    as they may be applied.
 
     ``Options(cache="only")`` is answered by nobody here: ``Unavailable``, at once.
 
@@ -65,6 +68,9 @@ class GuardedMemory(MemoryManager):
         self._timeout = timeout
         self._retries = retries or Retries()
         self._watch = None if breaker is None else Watch(breaker, self.probe)
+        self._reading: set[anyio.CancelScope] = set()
+        if breaker is not None:
+            breaker.hooks.append(self._end_reads)
 
     def __repr__(self) -> str:
         breaker = "" if self.breaker is None else f", {self.breaker!r}"
@@ -125,7 +131,7 @@ class GuardedMemory(MemoryManager):
         async with aclosing(self._inner.pages(query, options=later)) as pages:
             while True:
                 self._check_breaker("find")
-                with self._watched(bounds), within("find", bounds):
+                with self._watched(bounds), within("find", bounds, self._reading):
                     page = await anext(pages, None)
                 if page is None:
                     return
@@ -176,7 +182,8 @@ class GuardedMemory(MemoryManager):
                 doubt = error.ambiguous = doubt or error.ambiguous
                 raise
 
-        with self._watched(options), within(operation, options):
+        reading = None if operation == "write" else self._reading
+        with self._watched(options), within(operation, options, reading):
             return await retried(
                 attempt, policy=self._retries, deadline=deadline, repeatable=repeatable
             )
@@ -192,9 +199,13 @@ class GuardedMemory(MemoryManager):
         if breaker is None or (breaker.state is State.DRAINING and _CATCHING_UP.get() is self):
             return
         if not breaker.allows():
-            raise BreakerOpen(
-                "the store did not answer of late, and is not asked now", operation=operation
-            )
+            raise BreakerOpen(REFUSED, operation=operation)
+
+    def _end_reads(self) -> None:
+        """Let nobody wait on for what the breaker has just given up."""
+        if self.breaker is not None and self.breaker.state is State.OPEN:
+            for scope in self._reading:
+                scope.cancel()
 
 
 def refuse_cache_only(operation: str, options: Options) -> None:
@@ -206,19 +217,38 @@ def refuse_cache_only(operation: str, options: Options) -> None:
 
 
 @contextmanager
-def within(operation: str, options: Options) -> Iterator[None]:
-    """Raise ``DeadlineExceeded`` where the store does not keep the deadline itself."""
+def within(
+    operation: str, options: Options, endable: set[anyio.CancelScope] | None = None
+) -> Iterator[None]:
+    """Raise ``DeadlineExceeded`` where the store does not keep the deadline itself.
+
+    Meanwhile its scope is in `endable`: who cancels it there makes this raise ``BreakerOpen``.
+    """
+    scope = anyio.CancelScope(deadline=anyio.current_time() + (options.timeout or 0) + GRACE)
+    if endable is not None:
+        endable.add(scope)
     try:
-        with anyio.fail_after((options.timeout or 0) + GRACE):
+        with scope:
             yield
     except TimeoutError as error:
         if isinstance(error, DeadlineExceeded):
             raise
-        raise DeadlineExceeded(
-            f"no answer to {operation} in {options.timeout:g} s",
-            operation=operation,
-            ambiguous=operation == "write",
-        ) from error
+        raise missed(operation, options) from error
+    finally:
+        if endable is not None:
+            endable.discard(scope)
+    if scope.cancelled_caught:
+        if anyio.current_time() < scope.deadline:
+            raise BreakerOpen(REFUSED, operation=operation)
+        raise missed(operation, options)
+
+
+def missed(operation: str, options: Options) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"no answer to {operation} in {options.timeout:g} s",
+        operation=operation,
+        ambiguous=operation == "write",
+    )
 
 
 def timeout_for(size: int, single: float) -> float:

@@ -94,6 +94,16 @@ def test_a_missing_index_comes_with_its_definition_and_link() -> None:
     assert "user_id, session_id, timestamp" in str(caught.value)
 
 
+@pytest.mark.parametrize("error", [google.FailedPrecondition, google.InvalidArgument])
+def test_a_moment_that_is_too_old_is_no_missing_index(error: type[Exception]) -> None:
+    message = structured(recent(user_id="alice"), "memory_items")
+    told = pytest.raises(StorageError, match="no longer knows the moment")
+    with told, translated("find", message):
+        raise error("The requested snapshot version is too old.")
+    with pytest.raises(Unauthenticated), translated("find", message):
+        raise google.Unauthenticated("the token is too old")
+
+
 def test_names_that_need_it_are_quoted() -> None:
     query = Query(MemoryItem, where={"metadata.a-b": 1, "metadata.__x__": None})
     filters = structured(query, "c").where.composite_filter.filters

@@ -17,6 +17,13 @@ _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # gRPC pauses up to two minutes between attempts by itself, and would notice late that the
+    # server is back.
+    ("grpc.initial_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # In spite of its name, how long one attempt may take: one that meets a black hole is to end
+    # soon, but a lost packet and a slow handshake have to fit in.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
 )
 
 
@@ -46,6 +53,16 @@ def another_gapic(client: AsyncClient) -> Any:
     return cast("Any", FirestoreAsyncClient)(
         transport=transport, client_options=untyped._client_options
     )
+
+
+def reconnect_soon(client: AsyncClient) -> None:
+    """Have an unused client try about every second to connect again while it cannot.
+
+    ``AsyncClient`` makes its own channel and takes neither another nor options for it, so that the
+    API client beneath has to be put in its place. `close_client` closes it.
+    """
+    untyped = cast("Any", client)
+    untyped._firestore_api_internal = another_gapic(client)
 
 
 def database_path(client: AsyncClient) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import anyio
 import anyio.to_thread
 
-from .access import close_client, use_emulator
+from .access import close_client, reconnect_soon, use_emulator
 from .credentials import CredentialSource, load_credentials
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ async def connect(
 ) -> AsyncIterator[AsyncClient]:
     """A client of this database; of the one in the emulator at ``host:port``, if that is given.
 
+    While there is no connection it tries about every second to make one, unlike an ``AsyncClient``
+    made otherwise, whose pauses grow to two minutes and cannot be set by public means.
+
     Raises ``ConfigurationError`` for credentials that cannot be had.
     """
     # The driver takes most of a second to import, and credentials may come from the network.
@@ -34,6 +37,7 @@ async def connect(
     )
     client = _client(project, database, loaded)
     use_emulator(client, emulator)
+    reconnect_soon(client)
     try:
         yield client
     finally:

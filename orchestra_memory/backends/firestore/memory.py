@@ -63,7 +63,8 @@ class FirestoreMemory(MemoryManager):
 
     `client` is a ready ``google.cloud.firestore.AsyncClient``; it is never closed here. Where more
     calls are under way than one connection carries, others are opened beside the client's own, for
-    :meth:`aclose` to close.
+    :meth:`aclose` to close. While Firestore refuses connections, a client of your own pauses for up
+    to two minutes before it tries again, where that of :func:`open_memory` does about every second.
     ``collections`` renames collections: ``{"memory_items": "chat_items"}``. Chunks of a bulk write
     are tried again where that is safe; for single calls :class:`GuardedMemory` does so. ``ramp``
     holds bulk writes to 500 operations a second at first and half as many more every five minutes,

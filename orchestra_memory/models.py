@@ -286,6 +286,7 @@ class CoordinationEvent(
         ("shard", "success", "-timestamp"),
         ("shard", "error_kind", "-timestamp"),
         ("shard", "event_type", "-timestamp", "duration_seconds"),
+        ("event_type", "duration_seconds"),
         ("source_agent_id", "target_agent_id"),
     ],
     unindexed=["timestamp", "committed_at", "error_message"],

@@ -193,7 +193,8 @@ class Settings(BaseSettings):
     cache_mode: Annotated[Literal["available", "strict"], BeforeValidator(_lower)] = Field(
         default="available",
         description="What becomes of a write while Redis does not answer: `available` stores it, "
-        "and other processes may read the old record for at most `CACHE_TTL`; `strict` refuses it.",
+        "and other processes may read the old record for at most `CACHE_TTL` and a tenth of it; "
+        "`strict` refuses it.",
     )
     cache_timeout: float = Field(
         default=0.05,

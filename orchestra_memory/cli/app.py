@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import data_verbs, domain_verbs, migrate_verbs
+from . import data_verbs, domain_verbs, insight_verbs, migrate_verbs
 from .outage_verbs import conflicts, journal
 from .verb import Json, Namespace, NoCache, Resume, Target, Url, verb
 
@@ -34,6 +34,7 @@ app.add_typer(emulator, name="emulator")
 data_verbs.register(app)
 domain_verbs.register(app)
 migrate_verbs.register(app)
+insight_verbs.register(app)
 
 User = Annotated[str, typer.Argument(metavar="USER", help="Whose memory.")]
 OnlyUser = Annotated[str | None, typer.Option("--user", metavar="USER", help="Only this user's.")]

@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 from ..plan import Arguments, Plan, plan_for
 from ..protocol import MemoryManager
 from ..settings import Settings
-from ..stack import open_memory
+from ..stack import Memory, open_memory
 from ..urls import FirestoreUrl
 from .output import note
 from .verb import Target
@@ -32,7 +32,7 @@ def plan_of(target: Target, settings: Settings, *, no_cache: bool = False) -> Pl
 
 
 @asynccontextmanager
-async def opened(target: Target) -> AsyncIterator[MemoryManager]:
+async def opened(target: Target) -> AsyncIterator[Memory]:
     """The memory that `target` names, without a fallback: this process ends soon.
 
     It would take over what others left in their journals, and could not wait for the store.

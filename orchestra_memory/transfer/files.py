@@ -38,7 +38,26 @@ _NOTHING: Final = Written(0, 0, None)
 
 
 def _whole(path: Path, selection: Selection) -> Written:
-    """Raises ``UnreadableFile`` if there is no part, or it is of another export."""
+    part = whole_part(path, selection.header)
+    if not part.records:
+        return _NOTHING
+    return Written(part.size, part.records, start_behind(part.last, named(selection.models)))
+
+
+@dataclass(frozen=True, slots=True)
+class WholePart:
+    """What of a ``.part`` is whole: bytes, records behind the header, and the last line."""
+
+    size: int = 0
+    records: int = 0
+    last: bytes = b""
+
+
+def whole_part(path: Path, header: bytes) -> WholePart:
+    """How far an interrupted export to `path` has come; nothing if there is a header at most.
+
+    Raises ``UnreadableFile`` if there is no part, or it is of another export.
+    """
     part = part_of(path)
     try:
         stream = part.open("rb")
@@ -47,15 +66,13 @@ def _whole(path: Path, selection: Selection) -> Written:
     size, lines, last = 0, 0, b""
     with stream:
         for end, content in whole_blocks(stream, packed=is_packed(path)):
-            if lines == 0 and not content.startswith(selection.header):
+            if lines == 0 and not content.startswith(header):
                 raise UnreadableFile(
                     f"{part.name} is of another export; delete it, or export without --resume"
                 )
             size, lines = end, lines + content.count(b"\n")
             last = last_line(content)
-    if lines < 2:
-        return _NOTHING
-    return Written(size, lines - 1, start_behind(last, named(selection.models)))
+    return WholePart(size, lines - 1, last) if lines > 1 else WholePart()
 
 
 def last_line(content: bytes) -> bytes:

@@ -10,13 +10,16 @@ from typing import Final
 
 from anyio import to_thread
 
+from ..layers.fallback.erasures import erased_since
+from ..layers.fallback.kept import users_kept_in
 from ..operations import Count, Options
+from ..ownership import digest
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record, spec_of
 from .backup import KEPT
 from .checkpoint import Checkpoint, Progress
-from .entries import Entry, Parsed, Unit, UnreadableFile
+from .entries import Entry, Parsed, Problem, Unit, UnreadableFile
 from .exporting import PATIENCE
 from .importing import Batch, ImportOptions, import_entries
 from .jsonl import Models, named, parse_line
@@ -92,13 +95,15 @@ async def restore(memory: MemoryManager, path: Path, options: RestoreOptions = D
     """Store all that is in the backup at `path`, in the namespace that `memory` is bound to.
 
     It is read through before anything is written. Records of the same id are replaced, others are
-    left as they are. Whatever ends it early, whole batches are stored, and the checkpoint says how
+    left as they are; those of users who were erased here since it was taken are problems, and left
+    out. Whatever ends it early, whole batches are stored, and the checkpoint says how
     many. Raises as :func:`inspect` does, and what the memory raises.
     """
-    await inspect(path, options)
+    contents = await inspect(path, options)
+    erased = await erased_since(memory, contents.label.taken_at)
     with ExitStack() as stack:
         stream = await to_thread.run_sync(stack.enter_context, opened(str(path)))
-        reading = Reading("backup", numbered(stream), _parser(named(options.models)))
+        reading = Reading("backup", numbered(stream), _parser(named(options.models), erased))
         how = ImportOptions(
             checkpoint=options.checkpoint, resume=options.resume, on_batch=options.on_batch
         )
@@ -129,10 +134,15 @@ async def _present(memory: MemoryManager, model: type[Record]) -> int:
     return int(totals["count"] or 0)
 
 
-def _parser(models: Models) -> Callable[[Unit], Iterator[Parsed]]:
+def _parser(models: Models, erased: frozenset[str]) -> Callable[[Unit], Iterator[Parsed]]:
     def parse(unit: Unit) -> Iterator[Parsed]:
         for found in parse_line(unit, models):
-            # It goes where the memory is bound to, wherever it came from.
-            yield replace(found, namespace=None) if isinstance(found, Entry) else found
+            if not isinstance(found, Entry):
+                yield found
+            elif erased and any(digest(user) in erased for user in users_kept_in(found.record)):
+                yield Problem(unit, "left out: its user was erased after the backup was taken")
+            else:
+                # It goes where the memory is bound to, wherever it came from.
+                yield replace(found, namespace=None)
 
     return parse

@@ -141,7 +141,7 @@ async def test_the_system_and_what_is_stored(memory):
     assert (await Analytics(memory).storage([UserSession])).records == {"user_sessions": 0}
 
 
-async def test_figures_of_100_000_events_cost_fewer_than_1_000_reads():
+async def test_figures_of_events_cost_less_than_a_hundredth_of_reading_them():
     memory = LocalMemory()
     kinds = list(CoordinationEventType)
     await memory.put_many(
@@ -165,9 +165,8 @@ async def test_figures_of_100_000_events_cost_fewer_than_1_000_reads():
     assert sum(row.outcomes.total for row in pairs.rows) == 10_000
     assert sum(sum(row.counts) for row in errors.kinds) == errors.total == 1_000
     reads = [report.billed.reads for report in (types, pairs, errors)]
-    # A tenth of the events: no request there goes through more than ten times as many entries.
-    assert sum(reads) < 1_000
-    assert sum(reads) > 10
+    # Each of the three would read all 10,000.
+    assert 0 < sum(reads) < 300
 
 
 async def test_an_outage_is_an_error_and_no_smaller_figure():

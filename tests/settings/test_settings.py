@@ -62,6 +62,11 @@ GIVEN = {
     "ORCHESTRA_DRAIN": ("2.5", 2.5),
     "ORCHESTRA_MIN_DURABILITY": ("COMMITTED", Durability.COMMITTED),
     "ORCHESTRA_EMBEDDING_DIMENSIONS": ("768", 768),
+    "ORCHESTRA_ALERT_WINDOW": ("60", 60.0),
+    "ORCHESTRA_ALERT_ERRORS": ("0", 0),
+    "ORCHESTRA_ALERT_FAILURE_RATE": ("0.5", 0.5),
+    "ORCHESTRA_ALERT_LEAST_EVENTS": ("1", 1),
+    "ORCHESTRA_ALERT_FAILED_AGENTS": ("3", 3),
 }
 FIELDS = {Settings.variable(name): name for name in Settings.model_fields}
 
@@ -150,6 +155,8 @@ REFUSED = {
     "ORCHESTRA_DRAIN": ("-1", "greater than or equal to 0"),
     "ORCHESTRA_MIN_DURABILITY": ("high", "'volatile', 'journaled' or 'committed'"),
     "ORCHESTRA_EMBEDDING_DIMENSIONS": ("4096", "2048"),
+    "ORCHESTRA_ALERT_WINDOW": ("0", "greater than 0"),
+    "ORCHESTRA_ALERT_FAILURE_RATE": ("2", "less than or equal to 1"),
 }
 
 

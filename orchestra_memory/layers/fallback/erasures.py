@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from pydantic import Field
 from ...operations import Delete, Options, Patch, Ref, Stored
 from ...ownership import digest, owner_paths, users_in_op
 from ...protocol import MemoryManager
+from ...queries import Query
 from ...record import ERASURES, Record
 from ...resilience.journal import DocumentKey
 from ...slices import sliced
@@ -46,7 +48,8 @@ async def erased(primary: MemoryManager, items: Sequence[Queued]) -> list[Queued
     """Those of `items` that hold something of an erased person.
 
     So may a change of a record that is gone: nobody can tell any more whose it was. Costs a read
-    for each namespace, and more only where somebody was erased since.
+    for each namespace in which something waits that can be somebody's, and more only where somebody
+    was erased since.
     """
     suspects = await _suspects(primary, items)
     if not suspects:
@@ -59,6 +62,12 @@ async def erased(primary: MemoryManager, items: Sequence[Queued]) -> list[Queued
     return found
 
 
+async def erased_since(memory: MemoryManager, moment: datetime) -> frozenset[str]:
+    """The digests of users who were erased after `moment` in `memory`'s namespace."""
+    marks = memory.scan(Query(Erasure), options=_PAST_CACHE)
+    return frozenset([mark.id async for mark in marks if mark.at > moment])
+
+
 def deletion(item: Queued) -> Queued:
     """What is left of a write of an erased person where something has to be."""
     return replace(item, op=Delete(item.op.ref))
@@ -66,6 +75,7 @@ def deletion(item: Queued) -> Queued:
 
 async def _suspects(primary: MemoryManager, items: Sequence[Queued]) -> list[Queued]:
     """What was queued before somebody was last erased in its namespace."""
+    items = [item async for item in sliced(items) if owner_paths(item.op.ref.model)]
     namespaces = {item.document.namespace async for item in sliced(items)}
     marks = await _read(primary, [Ref(Erasure, LATEST, each) for each in namespaces])
     until = {ref.namespace: to_micros(mark.record.at) for ref, mark in marks.items()}
@@ -104,8 +114,7 @@ async def _orphaned(primary: MemoryManager, items: Sequence[Queued]) -> set[Docu
 
 def _is_unclear(item: Queued) -> bool:
     op = item.op
-    is_change = isinstance(op, Patch) and op.or_create is None
-    return is_change and bool(owner_paths(op.ref.model)) and not users_in_op(op)
+    return isinstance(op, Patch) and op.or_create is None and not users_in_op(op)
 
 
 async def _read(primary: MemoryManager, refs: Iterable[Ref[Any]]) -> Mapping[Ref[Any], Stored[Any]]:

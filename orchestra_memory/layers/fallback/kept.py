@@ -51,6 +51,13 @@ def of_conflict(conflict: Conflicted, namespace: str | None, models: Models) -> 
     return _kept(document, models.get((conflict.collection, conflict.model)), said)
 
 
+def users_kept_in(record: Record) -> frozenset[str]:
+    """Whose a record is, or what it keeps if it is a version that lost."""
+    if isinstance(record, Conflicted):
+        return of_conflict(record, None, {}).users
+    return users_of(record)
+
+
 async def of_user(memory: MemoryManager, kept: Sequence[Kept], user_id: str) -> list[bool]:
     """Whether each is of this user.
 

@@ -82,7 +82,7 @@ def _said(schema: Any) -> str:
         return f"{kind} {_said(schema['schema'])}"
     if kind == "union":
         return f"union {[_said(each) for each in schema['choices']]}"
-    function = schema.get("function", {}).get("function") if kind.startswith("function-") else None
+    function: Any = schema["function"]["function"] if kind.startswith("function-") else None
     if function in _OURS:
         return f"{kind} {function.__name__}"
     raise _CannotTell

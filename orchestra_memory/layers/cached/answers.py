@@ -51,7 +51,7 @@ def _opened_stored(ref: Ref[R], found: Found, now: Revision) -> Stored[R] | None
     stored = stored_in(ref, found.payload, age if age > 0 else 0.0)
     if stored is None:
         return UNREADABLE
-    return None if is_expired(stored.record.__dict__) else stored
+    return None if is_expired(vars(stored.record)) else stored
 
 
 def _opened_row(ref: Ref[Any], found: Found, now: Revision) -> SourcedRow | Unreadable:

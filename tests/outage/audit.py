@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from orchestra_memory import MemoryManager, Query, Record
+from orchestra_memory.layers.fallback.conflicts import Conflicted
 
 from .ledger import Attempt, Ledger
 from .records import RECORDS, Chapter, Fact, Half, Line, State, Tally
@@ -22,6 +24,8 @@ class Contents:
         default_factory=lambda: {model: {} for model in RECORDS}
     )
     aside: list[str] = field(default_factory=list[str])
+    lost: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Versions that lost a conflict: the reason, and the document or the operation as text."""
 
     def is_aside(self, attempt: Attempt) -> bool:
         """Whether it was kept as a losing version, or as what could not be applied."""
@@ -30,6 +34,8 @@ class Contents:
 
 async def contents_of(store: MemoryManager, aside: Iterable[str]) -> Contents:
     contents = Contents(aside=list(aside))
+    async for each in store.scan(Query(Conflicted)):
+        contents.lost.append((f"{each.side} {each.reason}", each.document))
     for model in RECORDS:
         async for record in store.scan(Query(model, page_size=1_000)):
             contents.records[model][record.key] = record
@@ -40,6 +46,7 @@ def audit(ledger: Ledger, contents: Contents) -> list[str]:
     """What is wrong, a line for each; empty if every acknowledgement was kept."""
     found = Found(ledger, contents)
     return [
+        *found.unexplained(),
         *found.made_once(Fact, "fact"),
         *found.made_once(Line, "line"),
         *found.collected(Tally, "tally"),
@@ -58,6 +65,27 @@ class Found:
         self._ledger = ledger
         self._contents = contents
         self._records = contents.records
+
+    def unexplained(self) -> Iterator[str]:
+        """Conflicts where nobody else wrote: another task, or another life of the same one."""
+        for reason, text in self._contents.lost:
+            named = [self._ledger.attempts[each] for each in _names(json.loads(text), self._ledger)]
+            if named and not self._has_others(named[-1]):
+                yield f"conflict: {reason}, of {named[-1].kind} {named[-1].key}: {named[-1].id}"
+
+    def _has_others(self, attempt: Attempt) -> bool:
+        """Whether somebody who could not know of a write came next, or nobody was told of it."""
+        same = [each for each in self._of(attempt.kind) if each.key == attempt.key]
+        # What a patch leaves that was sent without a precondition, its process does not know.
+        is_blind = attempt.how == "patch" and attempt.durability == "committed"
+        if is_blind or not attempt.acknowledged:
+            return True
+        if any(_task(each.id) != _task(attempt.id) for each in same):
+            return True
+        before, after = same[: (place := same.index(attempt))], same[place + 1 :]
+        until = next((n + 1 for n, each in enumerate(after) if each.acknowledged), len(after))
+        near = [*before[-1:], *after[:until]]
+        return any(each.life != attempt.life or not each.acknowledged for each in near)
 
     def made_once(self, model: type[Record], kind: str) -> Iterator[str]:
         """Records that one operation made, and none changed."""
@@ -126,6 +154,24 @@ class Found:
 
     def _of(self, kind: str) -> Sequence[Attempt]:
         return [each for each in self._ledger.attempts.values() if each.kind == kind]
+
+
+def _names(value: Any, ledger: Ledger) -> Iterator[str]:
+    """The ids of attempts in a document, in their order."""
+    if isinstance(value, str):
+        if value in ledger.attempts:
+            yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _names(each, ledger)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _names(each, ledger)
+
+
+def _task(name: str) -> str:
+    slot, task, *_ = name.split("-")
+    return f"{slot}-{task}"
 
 
 def _order(name: str) -> tuple[int, int]:

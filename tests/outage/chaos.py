@@ -76,6 +76,9 @@ class Outcome:
     """The longest that an acknowledged call took."""
     empty: float = 0.0
     """The longest from when all worked again until nothing waited."""
+    needless: int = 0
+    """Conflicts that nothing explains: a version is kept aside that was its own writer's. It is
+    told, and is no violation: nothing is lost by it."""
 
     def __iadd__(self, other: Outcome) -> Outcome:
         self.wrong += other.wrong
@@ -86,6 +89,7 @@ class Outcome:
         self.first = max(self.first, other.first)
         self.slowest = max(self.slowest, other.slowest)
         self.empty = max(self.empty, other.empty)
+        self.needless += other.needless
         return self
 
     def of(self, what: str) -> int:
@@ -206,7 +210,11 @@ class Run:
             contents = await contents_of(store, aside)
         (home / "aside.txt").write_text("\n".join(aside))
         outcome.aside.update(text.partition(":")[0] for text in aside)
-        outcome.wrong += [*ledger.wrong, *audit(ledger, contents)]
+        for each in (*ledger.wrong, *audit(ledger, contents)):
+            if each.startswith("conflict:"):
+                outcome.needless += 1
+            else:
+                outcome.wrong.append(each)
 
 
 async def conflicts(store: MemoryManager) -> list[str]:
@@ -246,7 +254,7 @@ def longest_silence(outages: Sequence[Outage], ledger: Ledger) -> float:
 
 HEADER = (
     f"{'mode':<9}{'seed':>5}{'acknowledged':>13}{'journaled':>10}{'kills':>6}{'lost':>6}"
-    f"{'twice':>6}{'absent':>7}{'other':>6}{'aside':>6}{'first':>8}{'slowest':>9}{'empty':>8}"
+    f"{'twice':>6}{'absent':>7}{'other':>6}{'needless':>9}{'aside':>6}{'first':>8}{'slowest':>9}{'empty':>8}"
 )
 
 
@@ -256,7 +264,7 @@ def line_of(mode: str, seed: str, outcome: Outcome) -> str:
     other = len(outcome.wrong) - lost - twice - absent
     return (
         f"{mode:<9}{seed:>5}{counts['acknowledged']:>13,}{counts['journaled']:>10,}"
-        f"{sum(outcome.kills.values()):>6}{lost:>6}{twice:>6}{absent:>7}{other:>6}"
+        f"{sum(outcome.kills.values()):>6}{lost:>6}{twice:>6}{absent:>7}{other:>6}{outcome.needless:>9}"
         f"{outcome.aside.total():>6}"
         f"{outcome.first:>6.2f} s{outcome.slowest:>7.2f} s{outcome.empty:>6.2f} s"
     )

@@ -27,6 +27,7 @@ class Attempt:
     life: int
     seen: Any = None
     session: str = ""
+    how: str = ""
     durability: str = ""
     acknowledged: bool = False
     refused: bool = False
@@ -110,6 +111,7 @@ class Ledger:
 
     def _try(self, slot: int, id: str, kind: str, key: str, **about: Any) -> None:  # noqa: A002
         attempt = Attempt(id, kind, key, self._lives[slot], session=about.get("session", ""))
+        attempt.how = about.get("how", "")
         self.attempts[id] = attempt
         if kind in ("state", "pair"):
             attempt.seen = about["seq"]

@@ -129,6 +129,32 @@ def test_what_was_refused_must_not_be_there(story):
     assert [each.split(":")[0] for each in story.wrong()] == ["undone", "undone", "lost"]
 
 
+def test_a_conflict_that_nobody_else_explains_is_noticed(story):
+    story.wrote(name(1), "state", "s", seq=1)
+    story.wrote(name(2), "state", "s", seq=2)
+    story.holds(State(id="s", seq=2, by=name(2)))
+    story.contents.lost.append(("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}'))
+    assert story.wrong() == [f"conflict: remote overwritten, of state s: {name(1)}"]
+
+
+@pytest.mark.parametrize("other", [name(2, life=2), "1-0-1-2"])
+def test_a_conflict_with_somebody_else_is_right(story, other):
+    story.wrote(name(1), "state", "s", seq=1)
+    story.tell("start", life=2, at=1)
+    story.wrote(other, "state", "s", seq=2)
+    story.holds(State(id="s", seq=2, by=other))
+    story.contents.lost.append(("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}'))
+    assert story.wrong() == []
+
+
+def test_a_conflict_with_a_write_of_which_nobody_was_told_is_right(story):
+    story.failed(name(1), "state", "s", ambiguous=True, seq=1)
+    story.wrote(name(2), "state", "s", seq=2)
+    story.holds(State(id="s", seq=2, by=name(2)))
+    story.contents.lost.append(("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}'))
+    assert story.wrong() == []
+
+
 def test_an_increment_that_was_applied_twice_is_noticed(story):
     story.wrote(name(1), "tally", "t")
     story.holds(Tally(id="t", count=2, ops=[name(1)]))

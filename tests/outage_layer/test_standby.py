@@ -375,3 +375,12 @@ async def self_or_other(
         op = Put(record)
     standby.wrote([op], await store.write([op]))
     return {ref.key: number}
+
+
+def test_what_was_shown_is_told_by_its_revision_until_it_is_shown_otherwise():
+    standby = Standby()
+    standby.shown.keep(A, seen(A, 7, "shown"))
+    assert standby.shown.get(A, 7)["title"] == "shown"
+    assert (standby.shown.get(A, 8), standby.shown.get(B, 7)) == (None, None)
+    standby.shown.keep(A, seen(A, 8, "later"))
+    assert standby.shown.get(A, 7) is None

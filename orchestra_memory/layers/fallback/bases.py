@@ -16,7 +16,7 @@ from ...record import Record, spec_of
 from ...resilience.journal import DocumentKey
 from ...values import to_micros
 from .merge import changed_fields, patched_fields
-from .overlay import UNKNOWN, Unknown, overlaid
+from .overlay import UNKNOWN, Unknown, may_hold, overlaid
 from .queue import Queue
 from .queued import PROVISIONAL, Queued, document_of
 from .standby import Standby
@@ -65,12 +65,14 @@ class Decision:
         known = self.standby.get(ref)
         if self.queue.unknown() and self.queue.is_blocked(ref):
             return Seen(UNKNOWN, None, is_ours=False)
+        if known is not None and may_hold(*self.standby.latest(ref), queued, self.now):
+            known = None
         base = UNKNOWN if known is None else known.row
         row = overlaid(ref, base, [*queued, *mine], self.now)
         return Seen(row, queued[-1] if queued else None, bool(queued or mine))
 
     def _basis(self, op: Op, seen: Seen) -> Basis:
-        fields = _fields(op, seen)
+        fields = _fields(op, self._began_with(op, seen))
         if seen.last is not None:
             return Basis(
                 absent=seen.row is None, after=seen.last.id, fields=fields, in_doubt=self.in_doubt
@@ -80,6 +82,18 @@ class Decision:
         absent = seen.row is None or has_own_random_id(op)
         revision = seen.row.revision if isinstance(seen.row, Row) and not seen.is_ours else None
         return Basis(revision, absent=absent, fields=fields, in_doubt=self.in_doubt)
+
+    def _began_with(self, op: Op, seen: Seen) -> Document | None:
+        """What a write was decided on: a put on what its caller was shown, which it names."""
+        row = seen.row if isinstance(seen.row, Row) else None
+        if not isinstance(op, Put):
+            return None if row is None else row.document
+        if not isinstance(op.expect, int):
+            return None
+        shown = self.standby.shown.get(op.ref, op.expect)
+        if shown is None and row is not None and row.revision == op.expect:
+            return row.document
+        return shown
 
 
 def conflict(refs: Sequence[Ref[Record]]) -> Conflict:
@@ -127,16 +141,15 @@ def _is_outdated(expect: int, seen: Seen) -> bool:
     return isinstance(seen.row, Row) and seen.row.revision > expect
 
 
-def _fields(op: Op, seen: Seen) -> Document | None:
-    """The values, as they were, of what an operation changes; ``None`` if that is not known."""
-    row = seen.row
-    if not isinstance(row, Row):
+def _fields(op: Op, before: Document | None) -> Document | None:
+    """The values in `before` of what an operation changes; ``None`` if they are not known."""
+    if before is None:
         return None
     if isinstance(op, Patch):
-        return patched_fields(op, row.document)
-    if isinstance(op, Put) and op.expect == row.revision:
+        return patched_fields(op, before)
+    if isinstance(op, Put):
         try:
-            return changed_fields(encode(decode(op.ref, row.document)), encode(op.record))
+            return changed_fields(encode(decode(op.ref, before)), encode(op.record))
         except (CorruptRecord, SchemaTooNew):
             return None
     return None

@@ -162,14 +162,16 @@ class Committer:
             if document in remote:
                 base = base_of(entries[0], outcomes)
                 resolution = Resolution(remote[document], base, self._policies, now)
-                resolution.decide_all(entries, document, composition)
+                resolution.decide_all(entries, composition)
             else:
                 ops = sent(entries, outcomes)
-                composition.add(document, ops, sure=is_sure(ops))
+                composition.add(entries, ops, sure=is_sure(ops))
         return refusal(items, remote, now) if whole and composition.refused else composition
 
     async def _send(self, composition: Composition, bound: str) -> Receipt:
-        marker = mark(bound, self._clock(), refused=composition.refused)
+        marker = mark(
+            bound, self._clock(), refused=composition.refused, left=composition.otherwise()
+        )
         ops, kept = composition.ops, composition.kept
         try:
             return await self._write([*ops, *kept, marker])
@@ -214,6 +216,8 @@ class Committer:
             ops = composition.ops
             revisions = receipt.revisions[: len(ops)]
             self._standby.wrote(ops, replace(receipt, revisions=revisions, count=len(ops)))
+            # What was there already is not what the copies say.
+            self._forget(item for item in items if item.document not in composition.last)
         refused = set(composition.refused)
 
         def left(item: Queued) -> Outcome:
@@ -231,12 +235,22 @@ class Committer:
         gone = set(marker.record.refused)
         refused = sum(item.id in gone for item in items)
         self.tally.conflicts += refused
-        self._forget(items)
 
         def left(item: Queued) -> Outcome:
-            return REFUSED if item.id in gone else Outcome(_left_by(item, marker.revision))
+            return REFUSED if item.id in gone else Outcome(_left_by(item, marker))
 
+        self._keep_copies(items, left)
         await self._settle(items, left, refused)
+
+    def _keep_copies(self, items: Sequence[Queued], left: Left) -> None:
+        """Let copies follow a commit of which only the marker tells, where that tells all."""
+        self._forget(items)
+        if self._standby is None:
+            return
+        for entries in by_document(items).values():
+            op, revision = entries[-1].op, left(entries[-1]).base.revision
+            if isinstance(op, Put) and revision is not None:
+                self._standby.wrote([op], Receipt((revision,), revision))
 
     async def _settle(self, items: Sequence[Queued], left: Left, refused: int) -> None:
         self.tally.replayed += len(items) - refused
@@ -320,12 +334,15 @@ def halves(items: Sequence[Queued]) -> tuple[list[Queued], list[Queued]]:
     return [*chain(*documents[:half])], [*chain(*documents[half:])]
 
 
-def _left_by(item: Queued, revision: int) -> Base:
-    """How a write left its document, if it was merged with nothing."""
-    op = item.op
-    if not isinstance(op, Put | Delete) or isinstance(op.expect, int):
-        return UNKNOWN
-    return Base(absent=True) if isinstance(op, Delete) else Base(revision)
+def _left_by(item: Queued, marker: Stored[Marker]) -> Base:
+    """How a write left its document, by the marker of its commit."""
+    left, op = marker.record.left, item.op
+    if isinstance(op, Delete):
+        return Base(absent=True)
+    if left is not None:
+        return Base(left.get(item.id, marker.revision))
+    is_sure = isinstance(op, Put) or isinstance(op.expect, int)
+    return Base(marker.revision) if is_sure else UNKNOWN
 
 
 def _nothing() -> None:

@@ -54,8 +54,9 @@ class Composition:
     """A commit: operations on the documents, and what it keeps of versions that lose.
 
     ``refused`` are the ids of writes that are not applied. ``last`` has the place of the last
-    operation on each document, ``found`` how documents are on which there is none; ``unsure`` are
-    those that may have more in them than the writes say.
+    operation on each document, ``found`` how documents are on which there is none. ``written`` has
+    the id of the last write to each; ``unsure`` are those documents that may have more in them than
+    the writes say.
     """
 
     ops: list[Op] = field(default_factory=list[Op])
@@ -63,9 +64,13 @@ class Composition:
     refused: list[str] = field(default_factory=list[str])
     last: dict[DocumentKey, int] = field(default_factory=dict[DocumentKey, int])
     found: dict[DocumentKey, Base] = field(default_factory=dict[DocumentKey, Base])
+    written: dict[DocumentKey, str] = field(default_factory=dict[DocumentKey, str])
     unsure: set[DocumentKey] = field(default_factory=set[DocumentKey])
 
-    def add(self, document: DocumentKey, ops: Sequence[Op], *, sure: bool) -> None:
+    def add(self, items: Sequence[Queued], ops: Sequence[Op], *, sure: bool) -> None:
+        """Put in what becomes of the writes to one document."""
+        document = items[-1].document
+        self.written[document] = items[-1].id
         if ops:
             self.ops += ops
             self.last[document] = len(self.ops) - 1
@@ -82,6 +87,14 @@ class Composition:
         if isinstance(self.ops[place], Delete):
             return Base(absent=True)
         return Base(receipt.revisions[place])
+
+    def otherwise(self) -> dict[str, Revision | None]:
+        """What the marker has to say of how documents were left, by the ids of the last writes."""
+        return {
+            item: None if document in self.unsure else self.found.get(document, UNKNOWN).revision
+            for document, item in self.written.items()
+            if document in self.unsure or document not in self.last
+        }
 
 
 def base_of(item: Queued, outcomes: Outcomes) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,12 +16,17 @@ RETENTION: Final = timedelta(days=8)
 _WHOLE: Final = "w"
 
 
-class Marker(Record, collection=MARKERS, unindexed=("at", "expiration", "refused")):
+class Marker(Record, collection=MARKERS, unindexed=("at", "expiration", "refused", "left")):
     """Made by the commit of which it has the id: where it is, that commit need not be made again.
 
     ``refused`` are the ids of queued writes whose fate it was to be kept among the conflicts
     instead of being applied. ``split`` says that nothing was applied, and never will be by this
     commit: its writes go on in others.
+
+    What the commit wrote has no later revision than its marker, and what others wrote after it has.
+    ``left`` says, by the id of the last write, of which documents that does not tell how they were
+    left: the revision that was found there and not written over, or ``None`` where something of
+    others may be in it. It is ``None`` itself where each write was sent as it is.
     """
 
     id: str
@@ -29,6 +34,7 @@ class Marker(Record, collection=MARKERS, unindexed=("at", "expiration", "refused
     expiration: UtcDatetime
     refused: tuple[str, ...] = ()
     split: bool = False
+    left: dict[str, int | None] | None = None
 
 
 def commit_id(count: int, *, whole: bool) -> str:
@@ -46,10 +52,22 @@ def count_in(commit: str) -> int:
     return int(commit.rpartition("-")[2].removesuffix(_WHOLE))
 
 
-def mark(commit: str, now: datetime, *, refused: Sequence[str] = (), split: bool = False) -> Put:
+def mark(
+    commit: str,
+    now: datetime,
+    *,
+    refused: Sequence[str] = (),
+    split: bool = False,
+    left: Mapping[str, int | None] | None = None,
+) -> Put:
     """The operation that can be in one commit of this id only."""
     marker = Marker(
-        id=commit, at=now, expiration=now + RETENTION, refused=tuple(refused), split=split
+        id=commit,
+        at=now,
+        expiration=now + RETENTION,
+        refused=tuple(refused),
+        split=split,
+        left=None if left is None else dict(left),
     )
     return Put(marker, expect=ABSENT)
 

@@ -209,12 +209,14 @@ def commits_of(queued: Iterable[Queued]) -> set[str]:
     return {item.commit for item in queued if item.commit is not None and counts(item)}
 
 
-def not_applied(queued: Sequence[Queued], markers: Mapping[str, Marker]) -> list[Queued]:
-    """Those of the writes that their commits, of which there are these markers, did not apply."""
-    return [
-        item
-        for item in queued
-        if (marker := markers.get(item.commit or "")) is None
-        or marker.split
-        or item.id in marker.refused
-    ]
+def not_applied(queued: Sequence[Queued], markers: Mapping[str, Marker]) -> Sequence[Queued]:
+    """Those of the writes that their commits, of which there are these markers, did not apply.
+
+    What was queued before one that is applied is done as well, asked for or not.
+    """
+    for place in reversed(range(len(queued))):
+        item = queued[place]
+        marker = markers.get(item.commit or "")
+        if marker is not None and not marker.split and item.id not in marker.refused:
+            return queued[place + 1 :]
+    return queued

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...codec.document import decode
 from ...errors import Unavailable
-from ...operations import Measure, Options, Page, Ref, Snapshot, Stored, Totals
+from ...operations import Measure, Options, Page, Ref, Snapshot, Source, Stored, Totals
 from ...queries import Query
 from ...record import Record
 from ...slices import sliced
 from ...values import utc_now
 from ..sourced import document_of
 from .finding import Finder
-from .overlay import UNKNOWN, may_hold, shown, stands_alone
+from .overlay import UNKNOWN, Unknown, may_hold, shown, stands_alone
 from .overlaying import Overlaying, Parts
 from .recalling import Recall
 from .remembering import Remembering
@@ -24,6 +24,7 @@ from .remembering import Remembering
 if TYPE_CHECKING:
     from ...protocol import MemoryManager
     from .queue import Queue
+    from .queued import Queued
     from .standby import Standby
 
 R = TypeVar("R", bound=Record)
@@ -45,6 +46,7 @@ class Reader:
     ) -> None:
         self._primary = primary
         self._queue = queue
+        self._standby = standby
         self._clock = clock
         self._below = Remembering(primary, standby)
         self._overlaying = Overlaying(self._below, queue)
@@ -96,13 +98,33 @@ class Reader:
         now = self._clock()
         answers: dict[int, Stored[R] | None] = {}
         async for place, each in sliced(enumerate(parts)):
-            answer = shown(each.ref, each.stored, each.waiting, now)
+            answer = self._showing(each.ref, each.stored, each.waiting, now)
             if isinstance(answer, Stored) or (answer is None and self._is_sure(each)):
                 answers[place] = answer
         if len(answers) < len(refs):
             known = {refs[place]: answer for place, answer in answers.items()}
             raise _unknown([ref for ref in refs if ref not in known], known)
         return Snapshot(tuple(answers.values()), None, billed)
+
+    def _showing(
+        self,
+        ref: Ref[R],
+        stored: Stored[R] | Unknown | None,
+        queued: Sequence[Queued],
+        now: datetime,
+    ) -> Stored[R] | Unknown | None:
+        """The answer to a read, remembered for who decides on it."""
+        answer = shown(ref, stored, queued, now)
+        if queued and isinstance(answer, Stored):
+            self._standby.shown.keep(ref, answer)
+        return answer
+
+    def _may_hold(
+        self, ref: Ref[Any], known: Stored[Any], queued: Sequence[Queued], now: datetime
+    ) -> bool:
+        if known.source is Source.MEMORY:
+            return may_hold(*self._standby.latest(ref), queued, now)
+        return may_hold(known.revision, known.age, queued, now)
 
     def _is_sure(self, each: Parts[Any]) -> bool:
         """Whether what is absent by these parts is so: more may wait that nobody can read."""
@@ -119,9 +141,9 @@ class Reader:
         answers: dict[Ref[Any], Stored[R] | None] = {}
         async for ref in sliced(dict.fromkeys(refs)):
             known, queued = found.get(ref), waiting.get(ref, ())
-            if known and may_hold(known.revision, known.age, queued, now):
+            if known and self._may_hold(ref, known, queued, now):
                 known = None
-            answer = shown(ref, known or UNKNOWN, queued, now)
+            answer = self._showing(ref, known or UNKNOWN, queued, now)
             if answer is None and (ref not in alone or self._queue.is_blocked(ref)):
                 # Only what waits here tells that something is gone.
                 continue

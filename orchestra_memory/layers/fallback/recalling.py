@@ -103,10 +103,11 @@ class Recall:
         rows: list[Row] = []
         async for key in sliced({**copies, **by_key}):
             known, items = copies.get(key), by_key.get(key, ())
-            if known and may_hold(known.row.revision, known.age, items, now):
+            ref = Ref(query.model, key, query.namespace)
+            if known and may_hold(*self._standby.latest(ref), items, now):
                 known = None
             base = UNKNOWN if known is None else sourced(known)
-            row = overlaid(Ref(query.model, key, query.namespace), base, items, now)
+            row = overlaid(ref, base, items, now)
             if isinstance(row, Row):
                 rows.append(row)
         return rows

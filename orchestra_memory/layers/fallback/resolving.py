@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 from ...codec.document import Document, decode, encode, patched
 from ...operations import ABSENT, PRESENT, Delete, Expect, Op, Patch, Put, Stored
 from ...record import Record, timed_by_store
-from ...resilience.journal import DocumentKey
 from ...values import same
 from .composing import Base, Composition, Outcome, created, expecting, is_stranger, unconditional
 from .conflicts import DEFAULT_POLICY, ConflictPolicy, MergePolicy, Reason, kept_local, kept_remote
@@ -44,14 +43,12 @@ class Resolution:
         self._overwritten = False
         self._before: Queued | None = None
 
-    def decide_all(
-        self, items: Sequence[Queued], document: DocumentKey, composition: Composition
-    ) -> None:
+    def decide_all(self, items: Sequence[Queued], composition: Composition) -> None:
         """Put into a commit what becomes of these writes."""
         for item in items:
             self.decide(item)
-        composition.add(document, self.ops, sure=self._is_ours)
-        composition.found[document] = self._found()
+        composition.add(items, self.ops, sure=self._is_ours)
+        composition.found[items[0].document] = self._found()
         composition.kept += self.kept
         composition.refused += self.refused
 

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -36,6 +37,10 @@ Place: TypeAlias = tuple[str | None, str, str]
 """Namespace, collection and key of a document."""
 
 
+SHOWN_RECORDS: Final = 1_000
+SHOWN_BYTES: Final = 8 * 1024 * 1024
+
+
 class Known(NamedTuple):
     """A copy, and how many seconds ago its store was known to hold it. It is not to be changed."""
 
@@ -47,7 +52,7 @@ class Known(NamedTuple):
 class _Copy:
     """What was last seen of a document; ``document`` is ``None`` if it was deleted from here.
 
-    What has a revision below ``floor`` was replaced by a write of this process.
+    What has a revision below ``floor`` was replaced by a write of this process, ``changed`` when.
     """
 
     document: Document | None
@@ -55,6 +60,7 @@ class _Copy:
     floor: Revision
     seen: float
     size: int
+    changed: float = 0.0
 
     def known(self, key: str, now: float) -> Known | None:
         if self.document is None:
@@ -83,6 +89,7 @@ class Standby:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._clock = clock
+        self.shown: Shown = Shown()
         self._copies: OrderedDict[Place, _Copy] = OrderedDict()
         self._bytes = 0
         self._moment = 0
@@ -211,6 +218,7 @@ class Standby:
         ]
         for place in places:
             self._forget(place)
+        self.shown.forget_user(user_id, namespace)
         return len(places)
 
     def _forget(self, place: Place) -> None:
@@ -221,6 +229,13 @@ class Standby:
         """The last known copy, be it expired or not; ``None`` if nothing is known."""
         copy = self._copies.get(_place_of(ref))
         return None if copy is None else copy.known(ref.key, self._clock())
+
+    def latest(self, ref: Ref[Any]) -> tuple[Revision, float]:
+        """Up to which revision a copy may be, and for how many seconds it has not been changed."""
+        copy = self._copies.get(_place_of(ref))
+        if copy is None:
+            return 0, inf
+        return copy.floor, max(0.0, self._clock() - max(copy.seen, copy.changed))
 
     def collection(self, name: str, namespace: str | None) -> dict[str, Known]:
         """The last known copies of a collection, by key."""
@@ -242,7 +257,9 @@ class Standby:
     ) -> None:
         """Keep a document that nobody else holds, though others may hold what is in it."""
         size = _made_own(document)
-        self._enter(place, _Copy(document, revision, max(floor, revision), seen, size))
+        copy = _Copy(document, revision, max(floor, revision), seen, size)
+        copy.changed = self._clock() if floor else seen
+        self._enter(place, copy)
 
     def _enter(self, place: Place, copy: _Copy) -> None:
         self._drop(place)
@@ -258,6 +275,44 @@ class Standby:
         copy = self._copies.pop(place, None)
         if copy is not None:
             self._bytes -= copy.size
+
+
+class Shown:
+    """Records as they were shown with writes that wait over them, until they are shown otherwise.
+
+    A caller that puts a record back expects the provisional revision that it was shown with: what
+    it began with is then known, whatever has become of the copies. Of 1,000 records at most, and
+    about 8 MiB; what was shown longest ago goes first.
+    """
+
+    def __init__(self) -> None:
+        self._documents: OrderedDict[Place, tuple[Revision, Document, int]] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, ref: Ref[Any], stored: Stored[Any]) -> None:
+        """Remember what a caller is shown; of it, nothing that the caller can change."""
+        place, document = _place_of(ref), document_of(stored.record)
+        size = _made_own(document)
+        self._drop(place)
+        self._documents[place] = (stored.revision, document, size)
+        self._bytes += size
+        while len(self._documents) > SHOWN_RECORDS or self._bytes > SHOWN_BYTES:
+            self._drop(next(iter(self._documents)))
+
+    def get(self, ref: Ref[Any], revision: Revision) -> Document | None:
+        """The document that was shown with this revision. It is not to be changed."""
+        known = self._documents.get(_place_of(ref))
+        return known[1] if known is not None and known[0] == revision else None
+
+    def forget_user(self, user_id: str, namespace: str | None) -> None:
+        """Remember nothing of what is a user's."""
+        for place, (_, document, _) in [*self._documents.items()]:
+            if place[0] == namespace and user_id in users_in(document):
+                self._drop(place)
+
+    def _drop(self, place: Place) -> None:
+        if (known := self._documents.pop(place, None)) is not None:
+            self._bytes -= known[2]
 
 
 def _place_of(ref: Ref[Any]) -> Place:

@@ -8,9 +8,6 @@ from types import FrameType
 from typing import Literal
 
 from ..domain.indexes import render_indexes
-from ..layers.fallback.conflicts import Conflicted
-from ..layers.fallback.markers import Marker
-from ..models import SHIPPED
 from ..testing.emulator import VARIABLE, start
 from .opening import plan_of, settings_of
 from .output import clean, emit, is_terminal, new_table, note, print_table, rows
@@ -51,7 +48,6 @@ def indexes(
     settings = settings_of(target)
     text = render_indexes(
         format_,
-        record_types=(*SHIPPED, Marker, Conflicted),
         dimensions=dimensions or settings.embedding_dimensions,
         collections=settings.collections or None,
         database=settings.database,

@@ -85,18 +85,17 @@ def plan(
 ) -> Plan:
     """What these types declare; without `dimensions` there are no vector indexes to make.
 
-    `collections` renames: the keys are the collections the types declare. What the library
-    itself keeps in the database is in every plan.
+    `collections` renames: the keys are the collections the types declare.
     """
     names = collections or {}
     indexes: dict[Index, None] = {}
     rules: dict[FieldRule, None] = {}
-    for model in dict.fromkeys([*record_types, *OUR_OWN]):
+    for model in dict.fromkeys(record_types):
         declared = spec_of(model).collection
         collection = names.get(declared, declared)
         indexes.update(dict.fromkeys(_indexes(model, collection, dimensions)))
         rules.update(dict.fromkeys(_rules(model, collection)))
-    if any(spec_of(model).large for model in (*record_types, *OUR_OWN)):
+    if any(spec_of(model).large for model in record_types):
         rules.update(dict.fromkeys(_part_rules()))
     return Plan(tuple(indexes), tuple(rules))
 

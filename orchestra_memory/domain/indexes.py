@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ..errors import ConfigurationError
 from ..models import SHIPPED
@@ -11,8 +12,11 @@ from ..operations import Average, Sum
 from ..queries import Order
 from ..record import EXPIRATION, Record, RecordSpec, spec_of
 from .index_formats import FORMATS, Format
-from .index_plan import Declared, plan
+from .index_plan import OUR_OWN, Declared, plan
 from .issued import Issued
+
+EVERY_TYPE: Final[tuple[type[Record], ...]] = (*SHIPPED, *OUR_OWN)
+"""The record types that the library ships, and those that it keeps for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,14 @@ def _without(spec: RecordSpec, index: Declared) -> RecordSpec:
 def render_indexes(
     format: Format,  # noqa: A002
     *,
-    record_types: Sequence[type[Record]] = SHIPPED,
+    record_types: Sequence[type[Record]] = EVERY_TYPE,
     dimensions: int | None = None,
     collections: Mapping[str, str] | None = None,
     database: str = "(default)",
 ) -> str:
     """The indexes, exemptions and TTL policies of these record types, as text.
 
+    By default these are all that the library has, those that it keeps for itself among them.
     `format` is ``firebase`` (``firestore.indexes.json``), ``gcloud`` (shell commands) or
     ``terraform`` (resources of the google provider). `dimensions` is the length of the embeddings;
     without it vector indexes are left out. `collections` maps declared collections to the names

@@ -169,8 +169,8 @@ def test_what_expires_has_a_ttl_policy_its_parts_too():
     assert policies == {*expected, ("parts", "expiration"), ("markers", "expiration")}
 
 
-def test_what_an_outage_fallback_keeps_is_in_every_plan():
-    rules = rules_of(render_indexes("firebase", record_types=[Note]))
+def test_what_an_outage_fallback_keeps_is_in_the_plan():
+    rules = rules_of(PLANS["firebase"])
     assert rules["markers", "expiration"]["ttl"] is True
     # They only rise, and would make one spot of the database hot.
     assert rules["markers", "expiration"]["indexes"] == rules["markers", "at"]["indexes"] == []

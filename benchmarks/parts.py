@@ -13,6 +13,7 @@ from orchestra_memory.testing.service import ServiceMissing
 
 from . import others, plot, report
 from .cache import part as cache
+from .domain import part as domain
 from .gathering import AT_ONCE, BATCH, IN_FLIGHT
 from .outage import part as outage
 from .plans import COURSES, Course
@@ -77,6 +78,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "embedded": others.embed,
     "cache": cache.run,
     "outage": outage.run,
+    "domain": domain.run,
 }
 
 

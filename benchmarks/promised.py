@@ -233,6 +233,17 @@ OUTAGE: Final = (
     ),
 )
 
+DOMAIN: Final = (
+    Promise(
+        "Analytics over 100,000 events: billed reads",
+        ("domain.analytics.reads",),
+        at_least=999,
+        aim=None,
+        unit="",
+        less=True,
+    ),
+)
+
 PROMISES: Final = (
     _faster("Bulk write, null backend", "null.write", BY_HAND, at_least=9, aim=13),
     _faster("Bulk write, emulator", "emulator.write", BY_HAND, at_least=4, aim=6),
@@ -274,4 +285,5 @@ PROMISES: Final = (
     *map(_single, ("put", "put, 64 at once", "get", "get, 64 at once")),
     *CACHE,
     *OUTAGE,
+    *DOMAIN,
 )

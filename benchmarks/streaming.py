@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from orchestra_memory import MemoryItem, recent
+from orchestra_memory import MemoryItem, Record, recent
 
 from .records import streamed
 from .store import Store, opened
@@ -36,13 +36,13 @@ class Streamed:
 class Digest:
     """Equal for equal records, whatever their order; one left out or twice makes it another."""
 
-    def __init__(self, records: Iterable[MemoryItem] = ()) -> None:
+    def __init__(self, records: Iterable[Record] = ()) -> None:
         self._sum = 0
         self.records = 0
         for record in records:
             self.add(record)
 
-    def add(self, record: MemoryItem) -> None:
+    def add(self, record: Record) -> None:
         # Sorted, as a map that was stored has no order.
         text = json.dumps(record.model_dump(mode="json"), sort_keys=True)
         hashed = blake2b(text.encode(), digest_size=16).digest()

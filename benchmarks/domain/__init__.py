@@ -1,0 +1,1 @@
+"""Agents, events, analytics, migration and backups, beside what one would write by hand."""

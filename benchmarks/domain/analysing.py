@@ -1,0 +1,134 @@
+"""Figures about many events: counted by the store, and by streaming all events by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from google.cloud.firestore import AsyncClient
+
+from orchestra_memory import MemoryManager
+from orchestra_memory.domain.analytics import Analytics
+
+from .. import store
+from ..compare import WrongData
+from ..measure import timed
+from ..order import there_and_back
+from ..outage.turns import Turn, Turns, cpu, ratio
+from ..records import FIRST
+from ..result import Report
+from ..summary import Spread
+from . import stores
+from .billing import ByRule, Patient
+from .samples import END, events
+from .tally import OF_TYPES, Figures, Tally, counted
+
+BY_TYPE: Final = "outcomes by type, emulator"
+ALL: Final = "by type, pair, and errors by hour, SQLite"
+OURS: Final = "memory.analytics"
+BY_HAND: Final = "one stream of all events"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Figures, and the reads they were billed."""
+
+    figures: Figures
+    reads: int
+
+
+@dataclass(slots=True)
+class Analyses:
+    """All turns, and the reads that each way was billed for each task."""
+
+    turns: Turns = field(default_factory=Turns)
+    reads: dict[tuple[str, str], list[int]] = field(
+        default_factory=dict[tuple[str, str], list[int]]
+    )
+
+    def add(self, turn: Turn, reads: int) -> None:
+        self.turns.add(turn, compared=turn.records)
+        self.reads.setdefault((turn.task, turn.way), []).append(reads)
+
+
+async def measured(host: str, count: int, rounds: int, report: Report) -> Analyses:
+    """Count `count` events in each way. Raises ``WrongData`` unless all come to the same."""
+    found, tally = Analyses(), Tally()
+    for event in events(count):
+        tally.add(event.model_dump())
+    report(f"{count:,} events counted in SQLite, {rounds} rounds")
+    await _embedded(found, tally.figures, count, rounds)
+    await _on_emulator(found, tally.of_types, host, count, rounds, report)
+    return found
+
+
+async def _embedded(found: Analyses, expected: Figures, count: int, rounds: int) -> None:
+    """All reports, for what Firestore would bill: the emulator would take an hour for so many."""
+    with TemporaryDirectory(prefix="analytics-") as folder:
+        async with stores.opened(stores.in_folder(Path(folder))()) as memory:
+            await memory.put_many(events(count))
+            for number in range(1, rounds + 1):
+                answer, cost = await timed(all_reports(ByRule(memory)), None)
+                _check(answer, expected, ALL)
+                found.add(Turn(ALL, OURS, number, count, cost), answer.reads)
+
+
+async def _on_emulator(
+    found: Analyses, expected: Figures, host: str, count: int, rounds: int, report: Report
+) -> None:
+    project = stores.new_project()
+    async with (
+        stores.opened(f"firestore://{project}?emulator={host}") as memory,
+        store.opened(project, host) as client,
+    ):
+        await memory.put_many(events(count))
+        ways = {OURS: lambda: by_type(Patient(memory)), BY_HAND: lambda: by_hand(client)}
+        for number in range(1, rounds + 1):
+            report(f"{count:,} events counted on the emulator, {number} of {rounds}")
+            for way in there_and_back(tuple(ways), number):
+                answer, cost = await timed(ways[way](), None)
+                _check(answer, expected, way)
+                found.add(Turn(BY_TYPE, way, number, count, cost), answer.reads)
+
+
+def _check(answer: Answer, expected: Figures, what: str) -> None:
+    if answer.figures != expected:
+        raise WrongData(f"{what}: events were counted to other figures")
+
+
+async def all_reports(memory: MemoryManager) -> Answer:
+    """What came of the events by type and pair, and errors by kind and hour."""
+    analytics = Analytics(memory)
+    types = await analytics.coordination(start=FIRST, end=END)
+    pairs = await analytics.pairs(start=FIRST, end=END)
+    errors = await analytics.errors(start=FIRST, end=END)
+    billed = types.billed + pairs.billed + errors.billed
+    return Answer(counted(types, pairs, errors), billed.reads)
+
+
+async def by_type(memory: MemoryManager) -> Answer:
+    """What came of the events of each type, and how long they took."""
+    types = await Analytics(memory).coordination(start=FIRST, end=END)
+    return Answer(counted(types), types.billed.reads)
+
+
+async def by_hand(client: AsyncClient) -> Answer:
+    """The same from the fields that it takes of every event."""
+    tally = Tally()
+    async for snapshot in client.collection("coordination").select(OF_TYPES).stream():
+        tally.add_outcome(snapshot.to_dict() or {})
+    return Answer(tally.of_types, tally.events)
+
+
+def figures(part: str, found: Analyses) -> Mapping[str, Spread]:
+    """What promises are about, and how the store's counting compares with streaming."""
+    ways = found.turns.tasks()[BY_TYPE]
+    return {
+        f"{part}.analytics.reads": Spread.of(found.reads[ALL, OURS]),
+        f"{part}.analytics by type.reads": Spread.of(found.reads[BY_TYPE, OURS]),
+        f"{part}.analytics by type.speed": ratio(ways, OURS, BY_HAND),
+        f"{part}.analytics by type.cpu": ratio(ways, OURS, BY_HAND, cpu),
+    }

@@ -33,5 +33,5 @@ def test_a_record_type_has_its_own_times_or_those_of_the_layer() -> None:
     assert 9 <= policies.ttl(AgentState) <= 11
     assert 1.8 <= policies.absent_ttl(AgentState) <= 2.2
     assert 27 <= policies.absent_ttl(MemoryItem) <= 33
-    assert not policies.keep_all_records
-    assert Policies(1).keep_all_records
+    assert policies.passed_over == {AgentState}
+    assert not Policies(1).passed_over

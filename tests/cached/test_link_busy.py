@@ -11,6 +11,7 @@ import pytest
 from orchestra_memory import CacheUnavailable
 from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.layers.cached.link import Link
+from orchestra_memory.layers.cached.replies import Found
 from orchestra_memory.layers.cached.steps import (
     DropStep,
     Leased,
@@ -130,3 +131,15 @@ async def test_a_busy_event_loop_is_not_blamed_on_redis_for_a_second_at_most(ser
                     with pytest.raises(CacheUnavailable, match=r"lag|deadline"):
                         await read(link)
             blocker.cancel()
+
+
+async def test_what_fails_meanwhile_leaves_no_answer_for_the_next(server):
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async with linked(server.url) as link:
+        await fill(link)
+        for _ in range(12):
+            with pytest.raises(ZeroDivisionError):
+                await link.intend([ref("b")], token=link.token(), seconds=5.0, meanwhile=fail)
+            assert isinstance(await read(link), Found)

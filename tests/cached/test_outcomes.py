@@ -4,6 +4,7 @@ import pytest
 
 from orchestra_memory import (
     AgentMemory,
+    AgentState,
     CachePolicy,
     Delete,
     MemoryItem,
@@ -251,6 +252,25 @@ class TestOutcomes:
         note.data["x"] = changed
         put = steps(work, Receipt((5,), 9))[0]
         assert same(row_in(A, put.payload).document["data"], {"x": changed})
+
+    def test_what_changed_in_a_list_since_it_was_prepared_is_prepared_anew(self):
+        state = AgentState(agent_type="t", agent_id="a", session_id="s", tools_enabled=["x"])
+        work = worked(Put(state))
+        work.prepare_early()
+        state.tools_enabled.append("y")
+        work.prepare()
+        assert work.puts[0].document["tools_enabled"] == ["x", "y"]
+
+    def test_a_vector_that_changed_since_it_was_prepared_is_prepared_anew(self):
+        item = MemoryItem(user_id="u", embedding=[0.5, 1.0])
+        work = worked(Put(item))
+        work.prepare_early()
+        early = work.puts[0]
+        work.prepare()
+        assert work.puts[0] is early
+        item.embedding[0] = 2.0
+        work.prepare()
+        assert work.puts[0].document["embedding"] == [2.0, 1.0]
 
     def test_after_a_refusal_records_are_dropped_and_lists_are_kept(self):
         unready = Intended(sequence=1, ready=False, complete=False, bound=b"", count=0)

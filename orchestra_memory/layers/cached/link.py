@@ -36,7 +36,7 @@ WindowReply: TypeAlias = asks.WindowReply
 
 
 class Link:
-    """The steps of the cache's protocol, each in one script and within ``timeout`` seconds.
+    """The steps of the cache's protocol, each as a whole and within ``timeout`` seconds.
 
     ``timeout`` (50 ms by default) bounds what is done for up to 400 keys, with the wait for a
     connection, from when a call gets its turn: that is at once, unless so many are under way that

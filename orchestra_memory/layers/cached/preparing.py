@@ -9,12 +9,13 @@ from typing import Final
 from ...codec.document import Document, encode, free_fields
 from ...operations import Put
 from ...record import Record
-from ...values import copied, same
+from ...values import Vector, copied, same
 from .entries import Text, text_of
 from .scopes import Scope, sort_text
 
 MEANWHILE: Final = 20
-"""Puts that are prepared while Redis places their fences; with more it would answer first."""
+"""Operations of one commit that are prepared while Redis places their fences: with more, its answer
+would wait for us."""
 
 
 class PreparedPut:
@@ -39,6 +40,16 @@ class PreparedPut:
         return {scope: sort_text(scope, self.document) for scope in self._scopes}
 
     def is_still(self, record: Record) -> bool:
-        """Whether it is what the record is now: free JSON can be changed by whoever holds it."""
-        document, values = self.document, record.__dict__
-        return all(same(document[name], values[name]) for name in free_fields(type(record)))
+        """Whether it surely is what the record is now: maps and lists may have been changed."""
+        free, values = free_fields(type(record)), record.__dict__
+        for name, value in self.document.items():
+            if type(value) is Vector:
+                unchanged = value == values.get(name)
+            elif isinstance(value, dict | list):
+                # Only of free JSON is what is stored also what the record holds.
+                unchanged = name in free and same(value, values[name])
+            else:
+                continue
+            if not unchanged:
+                return False
+        return True

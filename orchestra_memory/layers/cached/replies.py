@@ -116,12 +116,12 @@ def known_replies(reply: object, epoch: str, since: int) -> list[RecordReply] | 
     ``None`` if a script must tell: because of another epoch, or since one is written or filled, is
     not there, or was filled before ``since``.
     """
-    stored, *entries = cast("list[Any]", reply)
-    if stored != epoch.encode() or None in entries:
-        return None
     try:
+        stored, *entries = cast("list[Any]", reply)
+        if stored != epoch.encode() or None in entries:
+            return None
         return [_packed(entry, since) for entry in entries]
-    except ValueError:
+    except (AttributeError, TypeError, ValueError):
         return None
 
 

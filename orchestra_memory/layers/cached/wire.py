@@ -22,6 +22,7 @@ class Client(Protocol):
 class _Connection(Protocol):
     async def send_packed_command(self, command: bytes, check_health: bool = True) -> None: ...
     async def read_response(self, disable_decoding: bool = False) -> object: ...
+    async def disconnect(self, nowait: bool = False) -> None: ...
 
 
 class _Pool(Protocol):
@@ -52,7 +53,8 @@ class Wire:
     ) -> object:
         """The answer to a command, in bytes. Raises what redis-py raises.
 
-        ``meanwhile`` is called once the command is sent, where that is known, and must not raise.
+        ``meanwhile`` is called once the command is sent, where that is known. Should it raise, the
+        connection is closed, so that no answer is left on it.
         """
         if self._pool is None:
             return await self._client.execute_command(*command)
@@ -60,7 +62,11 @@ class Wire:
         try:
             await connection.send_packed_command(_packed(command), check_health=False)
             if meanwhile is not None:
-                meanwhile()
+                try:
+                    meanwhile()
+                except BaseException:
+                    await connection.disconnect(nowait=True)
+                    raise
             return await connection.read_response(disable_decoding=True)
         finally:
             await self._pool.release(connection)

@@ -140,7 +140,8 @@ class Writer:
     ) -> list[Intended] | None:
         """What was there as the fences were raised, ``None`` if they could not be."""
         seconds = fence_seconds(len(work.ops), options.timeout)
-        meanwhile = work.prepare_early if len(work.ops) <= MEANWHILE else None
+        few = work.is_one_commit and len(work.ops) <= MEANWHILE
+        meanwhile = work.prepare_early if few else None
         try:
             return await self._link.intend(
                 targets, token=token, seconds=seconds, meanwhile=meanwhile

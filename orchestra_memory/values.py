@@ -331,10 +331,12 @@ def is_nan(value: object) -> bool:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two values are stored alike; ``1``, ``1.0`` and ``True`` are not, though equal."""
+    if a is b:
+        return True
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+        return a.keys() == b.keys() and all(map(same, a.values(), map(b.__getitem__, a)))
     if isinstance(a, list):
         return len(a) == len(b) and all(map(same, a, b))
     return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)

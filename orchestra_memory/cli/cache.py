@@ -26,7 +26,7 @@ from ..stack import open_memory
 from ..urls import CacheUrl, LocalUrl, SqliteUrl
 from .codes import Code
 from .opening import plan_of, settings_of
-from .output import emit, note, show_facts
+from .output import counted, emit, note, show_facts
 from .verb import Target
 
 
@@ -57,6 +57,8 @@ def status(target: Target) -> None:
         emit({**facts, "advice": list(server.advice())})
     else:
         show_facts(facts)
+    if not server.facts:
+        note("its user may not run INFO, so there is more to know: orchestra-memory doctor")
     for advice in server.advice():
         note(advice)
     if any(server.advice()):
@@ -96,7 +98,8 @@ def inspect(target: Target, model: str, key: str, *, show_content: bool) -> None
         emit({"model": record_type.__name__, "key": key, "namespace": place.namespace, **facts})
         return
     content = facts.pop("content", None)
-    show_facts(facts)
+    # A revision is there to be compared, not counted.
+    show_facts({**facts, "floor": entry.floor and str(entry.floor)})
     if content is not None:
         emit(content)
 
@@ -127,8 +130,9 @@ def invalidate(target: Target, chosen: Chosen) -> None:
     number = anyio.run(_forget, target, forget)
     if target.as_json:
         emit({"invalidated": what, "number": number})
-    else:
-        print(f"forgotten: {what}" + ("" if number is None else f" ({number:,})"))
+        return
+    unit = ("namespace", "namespaces") if chosen.everything else ("entry", "entries")
+    print(f"forgotten: {what}" + ("" if number is None else f" ({counted(number, *unit)})"))
 
 
 Forget = Callable[[Tending, str | None], Awaitable[int | None]]

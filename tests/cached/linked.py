@@ -13,6 +13,7 @@ from orchestra_memory import MemoryItem, Ref
 from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.layers.cached.keys import Keyspace
 from orchestra_memory.layers.cached.link import Link, RecordReply
+from orchestra_memory.layers.cached.scripts import Filling
 from orchestra_memory.layers.cached.steps import Leased, RecordFill
 from orchestra_memory.testing import faults
 from orchestra_memory.testing.redis_server import RedisServer
@@ -85,7 +86,7 @@ async def lease(link: Link, key: str = "a") -> str:
 async def fill(link: Link, key: str = "a", version: int = 5) -> None:
     """Put an entry in the cache as a reader does."""
     token = await lease(link, key)
-    await link.fill([RecordFill(ref(key), token, version, key.encode(), 600.0)])
+    await link.fill([RecordFill(ref(key), token, Filling(version, key.encode(), 600_000))])
 
 
 async def key_of(redis: Redis, key: str = "a") -> str:

@@ -1,6 +1,7 @@
 """Processes that share a cache, and whose steps fall as a test decides."""
 
 import asyncio
+import re
 from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
@@ -110,7 +111,7 @@ class CachedMachine(RuleBasedStateMachine):
             process.line.cut = False
         self.settle()
         self.pass_time(until=self.is_healed)
-        self.run(self.expire("i:", "lx"))
+        self.run(self.expire("i", "lx"))
 
     def is_healed(self) -> bool:
         return not self.calls and all(
@@ -348,7 +349,7 @@ class CachedMachine(RuleBasedStateMachine):
             case "leases":
                 self.run(self.expire("lx"))
             case "intents":
-                self.run(self.expire("i:"))
+                self.run(self.expire("i"))
                 for writing, _ in self.calls.values():
                     writing.breached |= not writing.committed
 
@@ -364,13 +365,17 @@ class CachedMachine(RuleBasedStateMachine):
             await self.redis.delete(*keys)
         self.world.loop.outside -= 1
 
-    async def expire(self, *prefixes: str) -> None:
-        """Let times be over that begin so in a name."""
+    async def expire(self, *names: str) -> None:
+        """Let the times in these fields be over."""
         self.world.loop.outside += 1
         for key in self.world.keys:
             if await self.redis.type(key) == b"hash":
-                names = [name.decode() for name in await self.redis.hkeys(key)]
-                over = {name: "1" for name in names if name.startswith(prefixes)}
+                found = await self.redis.hmget(key, names)
+                over = {
+                    name: re.sub(rb"\d+(?= |$)", b"1", text)
+                    for name, text in zip(names, found, strict=True)
+                    if text
+                }
                 if over:
                     await self.redis.hset(key, mapping=over)
         self.world.loop.outside -= 1

@@ -100,9 +100,10 @@ class Cache:
             lease=fields.get(b"l", b"").decode(),
             sequence=int(fields.get(b"n", 0)),
             intents=frozenset(
-                (name[2:].decode(), int(int(expiry) > now))
-                for name, expiry in fields.items()
-                if name.startswith(b"i:")
+                (token, int(int(expiry) > now))
+                for token, _, expiry in (
+                    intent.partition("=") for intent in fields.get(b"i", b"").decode().split()
+                )
             ),
             complete=fields.get(b"c") == b"1",
             bound=fields.get(b"b", b""),

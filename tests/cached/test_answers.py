@@ -26,7 +26,6 @@ from orchestra_memory.layers.cached.answers import (
     has_misses,
     holds_at_once,
     is_same,
-    known,
     own_copy,
     read_mode,
     unknown,
@@ -38,6 +37,7 @@ from orchestra_memory.layers.cached.memory import health_of
 from orchestra_memory.layers.cached.policy import Policies
 from orchestra_memory.layers.cached.replies import Absent, Busy, Found, Waiting
 from orchestra_memory.layers.cached.scopes import scope_of
+from orchestra_memory.layers.cached.scripts import GIVEN_BACK
 from orchestra_memory.layers.cached.steps import (
     Leased,
     RecordFill,
@@ -58,31 +58,31 @@ def entry(note: Note, revision: int = 5, filled_at: int = 1_000_000) -> Found:
 
 class TestAnswers:
     def test_an_entry_is_an_answer_with_its_age(self):
-        stored = known(A, entry(Note(id="a", rank=1)), 3_500_000, AS_STORED)
+        stored = AS_STORED.at(3_500_000)(A, entry(Note(id="a", rank=1)))
         assert stored == Stored(Note(id="a", rank=1), 5, Source.CACHE, 2.5)
 
     def test_no_entry_is_older_than_now(self):
-        stored = known(A, entry(Note(id="a")), 0, AS_STORED)
+        stored = AS_STORED.at(0)(A, entry(Note(id="a")))
         assert stored.age == 0
 
     def test_what_is_known_to_be_absent_or_has_expired_is_none(self):
         past = Note(id="a", expiration=utc_now() - timedelta(seconds=1))
-        assert known(A, Absent(5, 0), 0, AS_STORED) is None
-        assert known(A, entry(past), 0, AS_STORED) is None
+        assert AS_STORED.at(0)(A, Absent(5, 0)) is None
+        assert AS_STORED.at(0)(A, entry(past)) is None
 
     def test_a_row_is_shown_though_it_has_expired(self):
         past = Note(id="a", expiration=utc_now() - timedelta(seconds=1))
-        row = known(A, entry(past), 1_000_000, AS_ROW)
+        row = AS_ROW.at(1_000_000)(A, entry(past))
         assert (row.stored_id, row.revision, row.source) == ("a", 5, Source.CACHE)
 
     @pytest.mark.parametrize("form", [AS_STORED, AS_ROW])
     def test_an_entry_of_something_else_is_unreadable(self, form):
-        assert known(A, Found(5, b"garbage", 0), 0, form) is UNREADABLE
-        assert known(A, entry(Note(id="b")), 0, form) is UNREADABLE
+        assert form.at(0)(A, Found(5, b"garbage", 0)) is UNREADABLE
+        assert form.at(0)(A, entry(Note(id="b"))) is UNREADABLE
 
     @pytest.mark.parametrize("miss", [Busy(), Leased("t"), Waiting("t")])
     def test_everything_else_is_why_there_is_no_answer(self, miss):
-        assert known(A, miss, 0, AS_STORED) is miss
+        assert AS_STORED.at(0)(A, miss) is miss
         assert has_misses([None, miss])
 
     def test_none_and_records_are_answers(self):
@@ -164,14 +164,14 @@ class TestMoments:
 class TestFills:
     def test_a_record_is_kept_at_its_revision(self):
         fill = fill_of((A, "t"), Stored(Note(id="a"), 5), 9, POLICIES)
-        assert (fill.ref, fill.token, fill.version) == (A, "t", 5)
-        assert fill.payload
-        assert 54 <= fill.ttl <= 66
+        assert (fill.target, fill.token, fill.filling.version) == (A, "t", 5)
+        assert fill.filling.payload
+        assert 54_000 <= fill.filling.ttl <= 66_000
 
     def test_absence_is_kept_at_the_time_of_the_read(self):
         fill = fill_of((A, "t"), None, 9, POLICIES)
-        assert (fill.version, fill.payload) == (9, None)
-        assert 27 <= fill.ttl <= 33
+        assert (fill.filling.version, fill.filling.payload) == (9, None)
+        assert 27_000 <= fill.filling.ttl <= 33_000
 
     @pytest.mark.parametrize(
         ("stored", "as_of"),
@@ -184,7 +184,7 @@ class TestFills:
     )
     def test_of_everything_else_the_lease_is_given_back(self, stored, as_of):
         fill = fill_of((A, "t"), stored, as_of, POLICIES)
-        assert fill == RecordFill(A, "t", 0, b"", 0.0)
+        assert fill == RecordFill(A, "t", GIVEN_BACK)
 
 
 class TestLists:

@@ -113,9 +113,11 @@ async def test_a_store_that_hangs_is_waited_for_once_by_all_who_set_no_deadline(
 async def test_who_has_a_longer_deadline_than_another_reader_does_not_fail_with_it(memory, store):
     await store.inner.put(Note(id="a"))
 
+    stop = Stop()
+
     async def fail_once() -> None:
         store.before_read = None
-        await anyio.sleep(0.02)
+        await stop()
         raise DeadlineExceeded("no answer to read", operation="read")
 
     store.before_read = fail_once
@@ -123,13 +125,15 @@ async def test_who_has_a_longer_deadline_than_another_reader_does_not_fail_with_
 
     async def give_up() -> None:
         with pytest.raises(DeadlineExceeded):
-            await memory.get(Note, "a", options=Options(timeout=0.02))
+            await memory.get(Note, "a", options=Options(timeout=10))
 
     async def read() -> None:
         answers.append(await memory.get(Note, "a"))
 
     async with anyio.create_task_group() as readers:
         readers.start_soon(give_up)
-        await anyio.sleep(0.005)
+        await stop.reached.wait()
         readers.start_soon(read)
+        await anyio.sleep(0.01)
+        stop.open()
     assert answers == [Note(id="a")]

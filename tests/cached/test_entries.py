@@ -30,7 +30,13 @@ from orchestra_memory import (
     UtcDatetime,
 )
 from orchestra_memory.codec.document import decode, encode
-from orchestra_memory.layers.cached.entries import payload, payload_of_read, row_in, stored_in
+from orchestra_memory.layers.cached.entries import (
+    FORMAT,
+    payload,
+    payload_of_read,
+    row_in,
+    stored_in,
+)
 from orchestra_memory.layers.cached.policy import CachePolicy
 from orchestra_memory.layers.sourced import document_of, row_of
 from orchestra_memory.testing.contract.oracle import exact
@@ -104,8 +110,8 @@ def kept(record: Record, revision: int = 7) -> bytes:
     return text
 
 
-def sealed(body: bytes) -> bytes:
-    return b"1%08x%b" % (crc32(body), body)
+def sealed(body: bytes, form: bytes = FORMAT) -> bytes:
+    return form + body + crc32(form + body).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize("record", SAMPLES, ids=lambda record: type(record).__name__)
@@ -171,7 +177,7 @@ def test_rows_of_an_entry_and_of_a_read_are_alike(record) -> None:
     assert replace(ours, source=theirs.source, age=0.0) == theirs
 
 
-@given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: b"1" + tail))
+@given(st.binary(max_size=80) | st.binary(max_size=40).map(sealed))
 def test_random_bytes_are_a_miss(text) -> None:
     assert stored_in(Ref(Anything, "a"), text) is None
 
@@ -198,11 +204,10 @@ JSON = st.recursive(
     max_leaves=12,
 )
 PARTS = st.tuples(
-    st.just("anything") | JSON,
+    st.sampled_from(["anything/3/", "anything/3/0123456789ab"]) | JSON,
     st.just("a") | JSON,
     st.just(1) | JSON,
-    st.just(None) | JSON,
-    st.just({"id": "a", "schema_version": 3}) | JSON,
+    st.just({"id": "a"}) | JSON,
     *[st.just([]) | st.lists(st.sampled_from(["when", "id", "data"])) | JSON] * 3,
 )
 
@@ -218,8 +223,15 @@ def test_nesting_without_end_is_a_miss() -> None:
 
 
 def test_an_entry_of_another_format_is_a_miss() -> None:
-    text = kept(Anything(id="a"))
-    assert stored_in(Ref(Anything, "a"), b"2" + text[1:]) is None
+    body = kept(Anything(id="a"))[1:-4]
+    assert stored_in(Ref(Anything, "a"), sealed(body)) is not None
+    assert stored_in(Ref(Anything, "a"), sealed(body, b"3")) is None
+
+
+def test_an_entry_of_the_format_before_is_a_miss() -> None:
+    fields = '{"id":"a","schema_version":1}'
+    body = f'["renamed","a",7,null,{fields},[],[],[]]'.encode()
+    assert stored_in(Ref(Renamed, "a"), b"1%08x%b" % (crc32(body), body)) is None
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,16 @@ from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.layers.cached.link import Link
 from orchestra_memory.layers.cached.replies import Absent, Busy, Found, Waiting, Window
 from orchestra_memory.layers.cached.scopes import Scope
-from orchestra_memory.layers.cached.steps import (
-    AbsentStep,
-    DropStep,
-    Leased,
-    PutStep,
-    RecordFill,
-    WindowFill,
-    WindowStep,
+from orchestra_memory.layers.cached.scripts import (
+    GIVEN_BACK,
+    Change,
+    Drop,
+    Filling,
+    KeepAbsent,
+    KeepLive,
+    WindowFilling,
 )
+from orchestra_memory.layers.cached.steps import Leased, RecordFill, Step, WindowFill
 from orchestra_memory.models import MemoryItem
 
 from .linked import (
@@ -58,13 +59,13 @@ async def test_what_was_filled_is_found(server):
 
 async def test_what_is_absent_is_known_to_be(server):
     async with linked(server.url) as link:
-        await link.fill([RecordFill(ref(), await lease(link), 5, None, 60.0)])
+        await link.fill([RecordFill(ref(), await lease(link), Filling(5, None, 60_000))])
         assert isinstance(await read(link), Absent)
 
 
 async def test_a_lease_can_be_given_back(server):
     async with linked(server.url) as link:
-        await link.fill([RecordFill(ref(), await lease(link), 0, b"", 0.0)])
+        await link.fill([RecordFill(ref(), await lease(link), GIVEN_BACK)])
         assert isinstance(await read(link), Leased)
 
 
@@ -75,10 +76,10 @@ async def test_a_write_is_fenced_until_it_is_published(server):
         (intended,) = await link.intend([ref()], token=token, seconds=60)
         assert intended.ready
         assert isinstance(await read(link), Busy)
-        await link.publish([PutStep(ref(), 6, b"new", 60.0)], token=token)
+        await link.publish([Step(ref(), KeepLive(6, b"new", 60_000))], token=token)
         assert await read(link) == Found(6, b"new", (await read(link)).filled_at)
         await link.intend([ref()], token=(token := link.token()), seconds=60)
-        await link.publish([AbsentStep(ref(), 7, 60.0)], token=token)
+        await link.publish([Step(ref(), KeepAbsent(7, 60_000))], token=token)
         assert isinstance(await read(link), Absent)
 
 
@@ -98,12 +99,14 @@ async def test_a_window_is_filled_and_appended_to(server):
         leased = await link.read_window(SESSION)
         assert isinstance(leased, Leased)
         members = (("a", b"1"), ("b", b"2"))
-        await link.fill_window(WindowFill(SESSION, leased.token, 5, True, b"", members, 60.0))
+        await link.fill_window(
+            WindowFill(SESSION, leased.token, WindowFilling(5, True, b"", 60_000, members))
+        )
         token = link.token()
         record, window = await link.intend([ref("c"), SESSION], token=token, seconds=60)
         assert (record.ready, window.ready, window.count) == (False, True, 2)
-        step = WindowStep(SESSION, 6, window.sequence, (("c", b"3"), ("a", b"")), 60.0)
-        await link.publish([PutStep(ref("c"), 6, b"c", 60.0), step], token=token)
+        step = Step(SESSION, Change(6, window.sequence, (("c", b"3"), ("a", b""))))
+        await link.publish([Step(ref("c"), KeepLive(6, b"c", 60_000)), step], token=token)
         found = await link.read_window(SESSION)
         assert isinstance(found, Window)
         assert sorted(found.members) == [("b", b"2"), ("c", b"3")]
@@ -123,7 +126,9 @@ async def test_answers_follow_what_was_asked_across_namespaces(server):
         leases = await link.read(refs)
         await link.fill(
             [
-                RecordFill(each, reply.token, 1, f"{each.namespace} {each.key}".encode(), 60.0)
+                RecordFill(
+                    each, reply.token, Filling(1, f"{each.namespace} {each.key}".encode(), 60_000)
+                )
                 for each, reply in zip(refs, leases, strict=True)
             ]
         )
@@ -204,7 +209,9 @@ async def test_publishing_goes_on_without_its_caller(server):
     async with linked(server.url) as link:
         await fill(link)
         await link.intend([ref()], token=(token := link.token()), seconds=60)
-        call = asyncio.create_task(link.publish([PutStep(ref(), 6, b"new", 60.0)], token=token))
+        call = asyncio.create_task(
+            link.publish([Step(ref(), KeepLive(6, b"new", 60_000))], token=token)
+        )
         await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -220,7 +227,7 @@ async def test_publishing_goes_on_without_its_caller(server):
 async def test_a_publish_that_fails_without_its_caller_is_remembered(server):
     async with linked(server.url, within=SHORT) as link:
         with stopped(server):
-            call = asyncio.create_task(link.publish([DropStep(ref(), 6)], token=link.token()))
+            call = asyncio.create_task(link.publish([Step(ref(), Drop(6))], token=link.token()))
             await asyncio.sleep(0)
             call.cancel()
             await eventually(lambda: link.status().pending == 1)
@@ -280,14 +287,14 @@ async def test_on_a_cluster_each_namespace_lies_on_one_node():
             refs = [ref(str(number), tenant) for number in range(6) for tenant in tenants]
             leases = await link.read(refs)
             fills = [
-                RecordFill(each, reply.token, 1, each.key.encode(), 60.0)
+                RecordFill(each, reply.token, Filling(1, each.key.encode(), 60_000))
                 for each, reply in zip(refs, leases, strict=True)
             ]
             await link.fill(fills)
             found = [reply.payload.decode() for reply in await link.read(refs)]
             assert found == [each.key for each in refs]
             await link.intend(refs, token=(token := link.token()), seconds=60)
-            await link.publish([DropStep(each, 2) for each in refs], token=token)
+            await link.publish([Step(each, Drop(2)) for each in refs], token=token)
             assert {type(reply) for reply in await link.read(refs)} == {Leased}
 
 

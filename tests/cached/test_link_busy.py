@@ -9,13 +9,12 @@ import anyio
 import pytest
 
 from orchestra_memory import CacheUnavailable
+from orchestra_memory.layers.cached import link as link_module
 from orchestra_memory.layers.cached.connect import connect
 from orchestra_memory.layers.cached.link import Link
 from orchestra_memory.layers.cached.replies import Found
-from orchestra_memory.layers.cached.steps import (
-    DropStep,
-    Leased,
-)
+from orchestra_memory.layers.cached.scripts import Drop
+from orchestra_memory.layers.cached.steps import Leased, Step
 
 from .linked import (
     KEYS,
@@ -81,12 +80,13 @@ async def test_a_cancelled_call_leaves_no_answer_for_the_next(server):
         assert link.status().errors == {}
 
 
-async def test_a_burst_of_writes_waits_for_its_turn_and_exhausts_nothing(server):
+async def test_a_burst_of_writes_waits_for_its_turn_and_exhausts_nothing(server, monkeypatch):
+    monkeypatch.setattr(link_module, "PATIENCE", PATIENT)
     async with connect(server.url) as redis:
         link = Link(redis, KEYS, timeout=PATIENT)
         healing = asyncio.create_task(link.heal())
         await link.connected()
-        steps = [DropStep(ref(str(number)), 1) for number in range(1000)]
+        steps = [Step(ref(str(number)), Drop(1)) for number in range(1000)]
         await asyncio.gather(*(link.publish([step], token=link.token()) for step in steps))
         assert link.status().errors == {}
         healing.cancel()

@@ -10,11 +10,8 @@ from redis.asyncio import Redis
 from orchestra_memory import CacheUnavailable
 from orchestra_memory.layers.cached.link import Link
 from orchestra_memory.layers.cached.replies import Found
-from orchestra_memory.layers.cached.steps import (
-    DropStep,
-    Leased,
-    RecordFill,
-)
+from orchestra_memory.layers.cached.scripts import Drop, Filling
+from orchestra_memory.layers.cached.steps import Leased, RecordFill, Step
 from orchestra_memory.testing import redis_server as redis_servers
 from orchestra_memory.testing.probe import free_port
 
@@ -44,7 +41,7 @@ async def test_garbage_in_a_key_is_a_miss_and_no_outage(server, garbage):
         key = await key_of(redis)
         await redis.delete(key)
         if garbage == "fields":
-            await redis.hset(key, mapping={"v": "much", "f": "\xff", "lx": "?", "i:t": "soon"})
+            await redis.hset(key, mapping={"v": "much", "f": "\xff", "lx": "?", "i": "soon"})
         else:
             await (redis.set(key, "x") if garbage == "text" else redis.rpush(key, "x"))
         broken, whole = await link.read([ref(), ref("b")])
@@ -61,12 +58,20 @@ async def test_garbage_for_an_epoch_begins_another(server):
         assert isinstance(await read(link), Leased)
 
 
+async def test_garbage_where_it_is_probed_is_no_outage(server):
+    async with admin(server) as redis:
+        await redis.rpush(f"{KEYS.epoch_key(None)}:probe", "x")
+        async with linked(server.url) as link:
+            assert isinstance(await read(link), Leased)
+            assert not link.bypassed
+
+
 async def test_nothing_outlives_a_flush(server):
     async with linked(server.url) as link, admin(server) as redis:
         token = await lease(link)
         await fill(link, "b")
         await redis.flushall()
-        await link.fill([RecordFill(ref(), token, 5, b"old", 60.0)])
+        await link.fill([RecordFill(ref(), token, Filling(5, b"old", 60_000))])
         replies = await link.read([ref(), ref("b")])
         assert [type(reply) for reply in replies] == [Leased, Leased]
 
@@ -132,7 +137,7 @@ async def test_what_could_not_be_told_is_told_before_anything_is_read_again(serv
         await fill(link, "untouched")
         with stopped(server):
             with pytest.raises(CacheUnavailable):
-                await link.publish([DropStep(ref(), 7)], token=link.token())
+                await link.publish([Step(ref(), Drop(7))], token=link.token())
             assert link.bypassed
             assert link.status().pending == 1
         while link.bypassed:
@@ -140,7 +145,7 @@ async def test_what_could_not_be_told_is_told_before_anything_is_read_again(serv
             await asyncio.sleep(0)
         assert link.status().pending == 0
         assert await redis.hget(await key_of(redis), "v") == b"7"
-        await other.fill([RecordFill(ref(), await lease(other), 6, b"stale", 60.0)])
+        await other.fill([RecordFill(ref(), await lease(other), Filling(6, b"stale", 60_000))])
         assert not isinstance(await read(other), Found)
         assert isinstance(await read(other, "untouched"), Found)
 
@@ -170,13 +175,13 @@ async def test_too_many_invalidations_void_the_namespace_for_all(server):
     async with linked(server.url) as link, linked(server.url) as other:
         await fill(other)
         leased = (await other.read([ref("kept", "elsewhere")]))[0]
-        kept = RecordFill(ref("kept", "elsewhere"), leased.token, 1, b"kept", 60.0)
+        kept = RecordFill(ref("kept", "elsewhere"), leased.token, Filling(1, b"kept", 60_000))
         await other.fill([kept])
         link.remember((ref(f"written {number}"), 1) for number in range(10_001))
         assert link.status().pending == 1
         await used_again(link)
         assert isinstance(await read(other), Leased)
-        assert isinstance((await other.read([kept.ref]))[0], Found)
+        assert isinstance((await other.read([kept.target]))[0], Found)
 
 
 async def test_a_new_process_uses_what_others_filled(server):

@@ -70,7 +70,7 @@ async def test_a_server_that_refuses_is_given_up_after_five_calls_and_found_agai
     port = free_port()
     async with linked(f"redis://127.0.0.1:{port}/0") as link:
         assert link.bypassed
-        assert link.status().errors == {"connection": 1}
+        assert link.status().errors == {"refused": 1}
         with redis_servers.start(port=port):
             await used_again(link)
             await fill(link)

@@ -30,12 +30,8 @@ from orchestra_memory.layers.cached.outcome import (
 from orchestra_memory.layers.cached.policy import Policies
 from orchestra_memory.layers.cached.replies import Intended, Published
 from orchestra_memory.layers.cached.scopes import Scope
-from orchestra_memory.layers.cached.steps import (
-    AbsentStep,
-    DropStep,
-    PutStep,
-    WindowStep,
-)
+from orchestra_memory.layers.cached.scripts import Change, Drop, KeepAbsent, KeepLive
+from orchestra_memory.layers.cached.steps import Step
 from orchestra_memory.testing.contract.models import Lease, Note
 from orchestra_memory.values import same
 
@@ -45,6 +41,8 @@ POLICIES = Policies(60.0)
 USER = Scope(MemoryItem, ("user_id",), ("u",))
 SESSION = Scope(MemoryItem, ("user_id", "session_id"), ("u", "s"))
 COMPLETE = Intended(sequence=7, ready=True, complete=True, bound=b"", count=3)
+
+UNKNOWN = Intended(sequence=1, ready=False, complete=False, bound=b"", count=0)
 
 
 def fenced(*, version: int, ready: bool = True) -> Intended:
@@ -60,7 +58,8 @@ def worked(*ops, one_commit: bool = True, moved=None) -> Work:
 
 def steps(work: Work, receipt: Receipt, intended=None, policies: Policies = POLICIES) -> list:
     work.prepare()
-    outcome = Outcome(work, receipt, intended or {}, policies)
+    told = None if intended is None else [intended.get(each, UNKNOWN) for each in work.targets()]
+    outcome = Outcome(work, receipt, told, policies)
     return list(outcome.steps())
 
 
@@ -159,34 +158,35 @@ class TestTouched:
 class TestOutcomes:
     def test_a_put_is_kept_at_its_own_revision(self):
         (step, window) = steps(worked(Put(Note(id="a"))), Receipt((5,), 9))
-        assert isinstance(step, PutStep)
-        assert (step.target, step.floor) == (A, 5)
-        assert 54 <= step.ttl <= 66
-        assert window == DropStep(Scope(Note, ("owner",), ("alice",)), 5)
+        kept = step.action
+        assert isinstance(kept, KeepLive)
+        assert (step.target, kept.floor) == (A, 5)
+        assert 54_000 <= kept.ttl <= 66_000
+        assert window == Step(Scope(Note, ("owner",), ("alice",)), Drop(5))
 
     def test_a_delete_is_kept_at_the_time_of_the_commit(self):
         (step,) = steps(worked(Delete(A)), Receipt((None,), 9))
-        assert isinstance(step, AbsentStep)
-        assert (step.target, step.floor) == (A, 9)
+        assert isinstance(step.action, KeepAbsent)
+        assert (step.target, step.action.floor) == (A, 9)
 
     def test_a_patch_leaves_its_revision(self):
         (step,) = steps(worked(Patch(A, set={"rank": 1})), Receipt((5,), 9))
-        assert step == DropStep(A, 5)
+        assert step == Step(A, Drop(5))
 
     def test_the_last_operation_decides(self):
         work = worked(Put(Lease(id="a")), Delete(Ref(Lease, "a")), Put(Lease(id="a", rank=2)))
         (step,) = steps(work, Receipt((5, None, 5), 9))
-        assert isinstance(step, PutStep)
-        assert step.floor == 5
+        assert isinstance(step.action, KeepLive)
+        assert step.action.floor == 5
         (step,) = steps(
             worked(Put(Lease(id="a")), Delete(Ref(Lease, "a"))), Receipt((None,) * 2, 9)
         )
-        assert isinstance(step, AbsentStep)
+        assert isinstance(step.action, KeepAbsent)
 
     def test_of_several_commits_no_delete_is_kept(self):
         # The receipt tells the time of the last: another may have written since this one.
         (step,) = steps(worked(Delete(A), one_commit=False), Receipt((None,), 9))
-        assert step == DropStep(A, 9)
+        assert step == Step(A, Drop(9))
 
     def test_what_the_receipt_does_not_tell_is_dropped(self):
         work = worked(Put(Lease(id="a")), Delete(Ref(Lease, "b")))
@@ -196,46 +196,46 @@ class TestOutcomes:
             (Receipt((None, None), 9), (9, 9)),
         ):
             first, second = steps(work, receipt)
-            assert first == DropStep(refs[0], floors[0])
-            assert second.floor == floors[1]
-        assert steps(work, Receipt((None, None), None)) == [DropStep(ref, 0) for ref in refs]
+            assert first == Step(refs[0], Drop(floors[0]))
+            assert second.action.floor == floors[1]
+        assert steps(work, Receipt((None, None), None)) == [Step(ref, Drop(0)) for ref in refs]
 
     def test_of_a_load_nothing_is_kept(self):
         ops = [Put(said(number)) for number in range(60)]
         intended = {USER: COMPLETE, SESSION: COMPLETE}
         made = steps(worked(*ops, one_commit=False), Receipt(tuple(range(60)), 99), intended)
-        assert made[:60] == [DropStep(op.ref, floor) for floor, op in enumerate(ops)]
-        assert made[60:] == [DropStep(USER, 59), DropStep(SESSION, 59)]
+        assert made[:60] == [Step(op.ref, Drop(floor)) for floor, op in enumerate(ops)]
+        assert made[60:] == [Step(USER, Drop(59)), Step(SESSION, Drop(59))]
 
     def test_a_large_atomic_write_is_no_load(self):
         ops = [Put(Lease(id=f"n{number}")) for number in range(60)]
         made = steps(worked(*ops), Receipt(tuple(range(60)), 99))
-        assert all(isinstance(step, PutStep) for step in made)
+        assert all(isinstance(step.action, KeepLive) for step in made)
 
     def test_a_window_gets_what_was_put(self):
         made = steps(worked(Put(said(1)), Put(said(2))), Receipt((5, 6), 9), {SESSION: COMPLETE})
-        assert made[2] == DropStep(USER, 6)
-        window = made[3]
-        assert isinstance(window, WindowStep)
-        assert (window.target, window.floor, window.sequence) == (SESSION, 6, 7)
-        assert [key for key, sort in window.changes if sort] == ["m001", "m002"]
+        assert made[2] == Step(USER, Drop(6))
+        target, change = made[3]
+        assert isinstance(change, Change)
+        assert (target, change.floor, change.sequence) == (SESSION, 6, 7)
+        assert [key for key, sort in change.members if sort] == ["m001", "m002"]
 
     def test_a_window_whose_record_was_patched_is_dropped(self):
         patch = Patch(Ref(MemoryItem, "m001"), set={"item_type": "x"}, or_create=said(1))
         made = steps(worked(patch), Receipt((5,), 9), {USER: COMPLETE, SESSION: COMPLETE})
-        assert made[1:] == [DropStep(USER, 5), DropStep(SESSION, 5)]
+        assert made[1:] == [Step(USER, Drop(5)), Step(SESSION, Drop(5))]
 
     def test_policies_keep_records_and_lists_out(self):
         intended = {USER: COMPLETE, SESSION: COMPLETE}
         for policy in (CachePolicy(records=False), CachePolicy(max_bytes=10)):
             policies = Policies(60.0, {MemoryItem: policy})
             assert isinstance(
-                steps(worked(Put(said(1))), Receipt((5,), 9), intended, policies)[0], DropStep
+                steps(worked(Put(said(1))), Receipt((5,), 9), intended, policies)[0].action, Drop
             )
         policies = Policies(60.0, {MemoryItem: CachePolicy(windows=False)})
         made = steps(worked(Put(said(1))), Receipt((5,), 9), intended, policies)
-        assert isinstance(made[0], PutStep)
-        assert made[1:] == [DropStep(USER, 5), DropStep(SESSION, 5)]
+        assert isinstance(made[0].action, KeepLive)
+        assert made[1:] == [Step(USER, Drop(5)), Step(SESSION, Drop(5))]
 
     def test_what_was_put_is_taken_as_it_is_then(self):
         note = Note(id="a", data={"x": 1})
@@ -251,7 +251,7 @@ class TestOutcomes:
         work.prepare_early()
         note.data["x"] = changed
         put = steps(work, Receipt((5,), 9))[0]
-        assert same(row_in(A, put.payload).document["data"], {"x": changed})
+        assert same(row_in(A, put.action.payload).document["data"], {"x": changed})
 
     def test_what_changed_in_a_list_since_it_was_prepared_is_prepared_anew(self):
         state = AgentState(agent_type="t", agent_id="a", session_id="s", tools_enabled=["x"])
@@ -273,13 +273,10 @@ class TestOutcomes:
         assert work.puts[0].document["embedding"] == [2.0, 1.0]
 
     def test_after_a_refusal_records_are_dropped_and_lists_are_kept(self):
-        unready = Intended(sequence=1, ready=False, complete=False, bound=b"", count=0)
-        record, kept, dropped = steps_if_refused(
-            [A, USER, SESSION], [COMPLETE, COMPLETE, unready], POLICIES
-        )
-        assert record == DropStep(A, 0)
-        assert (kept.target, kept.floor, kept.sequence, kept.changes) == (USER, 0, 7, ())
-        assert dropped == DropStep(SESSION, 0)
+        record, kept, dropped = steps_if_refused([A, USER, SESSION], [COMPLETE, COMPLETE, UNKNOWN])
+        assert record == Step(A, Drop(0))
+        assert kept == Step(USER, Change(0, 7, ()))
+        assert dropped == Step(SESSION, Drop(0))
 
     def test_floors_follow_the_operations(self):
         assert floors_of(Receipt((5, None, 6), 9), 3) == [5, 9, 6]

@@ -25,7 +25,7 @@ def told(pending: Pending) -> dict[object, int]:
     for steps in pending.batches(2):
         assert len({step.target.namespace for step in steps}) == 1
         assert len(steps) <= 2
-        found |= {step.target: step.floor for step in steps}
+        found |= {step.target: step.action.floor for step in steps}
         pending.published(steps)
     return found
 

@@ -105,7 +105,7 @@ def test_what_no_script_replies_is_a_value_error(
 def test_a_window_is_changed_only_by_who_knows_of_its_last_intent(cache: Cache) -> None:
     listed(cache)
     sequence = cache.intend("writer")[0].sequence
-    change = Change(2, sequence - 1, FAR, [("c", b"3")])
+    change = Change(2, sequence - 1, [("c", b"3")])
     assert cache.publish("writer", change) == [Published(False, sequence)]
     assert cache.read_window(Reading("one")) == LEASED
 
@@ -134,9 +134,22 @@ def test_an_append_never_prolongs_the_life_of_a_window(cache: Cache) -> None:
     cache.read_window(Reading("one"))
     cache.fill_window("one", WindowFilling(1, True, b"", FAR, [("a", b"1")]))
     intended = cache.intend("writer", keep=5 * FAR)[0]
-    change = Change(2, intended.sequence, 9 * FAR, [("b", b"2")])
+    change = Change(2, intended.sequence, [("b", b"2")])
+    before = cache.fields()[b"x"]
     assert cache.publish("writer", change, keep=5 * FAR) == [Published(True, intended.sequence)]
-    assert cache.client.pttl(cache.key) <= FAR
+    assert cache.fields()[b"x"] == before
+
+
+def test_a_window_that_has_ended_is_unknown_however_long_its_key_stays(cache: Cache) -> None:
+    listed(cache)
+    cache.client.hset(cache.key, "x", 1)
+    assert not cache.intend("writer")[0].ready
+    assert cache.publish("writer", Drop(1)) == [Published(False, 1)]
+    listed(cache)
+    cache.client.hset(cache.key, "x", 1)
+    assert cache.read_window(Reading("one", "peek")) == LEASED
+    assert cache.read_window(Reading("one")) == LEASED
+    assert cache.fill_window("one", WINDOW) is Filled.KEPT
 
 
 def test_a_window_that_ended_during_a_write_is_dropped(cache: Cache) -> None:
@@ -144,7 +157,7 @@ def test_a_window_that_ended_during_a_write_is_dropped(cache: Cache) -> None:
     cache.fill_window("one", WindowFilling(1, True, b"", FAR, [("a", b"1")]))
     intended = cache.intend("writer")[0]
     cache.client.hset(cache.key, "x", 1)
-    change = Change(2, intended.sequence, FAR, [("b", b"2")])
+    change = Change(2, intended.sequence, [("b", b"2")])
     assert cache.publish("writer", change) == [Published(False, intended.sequence)]
     assert cache.entry().members == frozenset()
 
@@ -163,7 +176,7 @@ def test_a_window_of_many_members_is_kept_read_and_dropped_whole(cache: Cache) -
     assert sorted(told.members) == sorted(members)
     assert cache.intend("writer")[0].count == len(members)
     cache.publish("writer", Drop(2))
-    assert set(cache.client.hkeys(cache.key)) == {b"v", b"n"}
+    assert set(cache.client.hkeys(cache.key)) == {b"v", b"n", b"i"}
 
 
 def test_each_of_many_keys_gets_its_own_answer(cache: Cache) -> None:

@@ -164,7 +164,7 @@ WINDOW_STEPS = (
         changes,
         TOKENS,
         KEEPS,
-        st.builds(Change, VERSIONS, st.just(0), TTLS, CHANGES),
+        st.builds(Change, VERSIONS, st.just(0), CHANGES),
         st.sampled_from([0, 0, 1]),
     )
 )

@@ -94,7 +94,7 @@ async def test_what_another_release_or_nobody_wrote_is_forgotten_with_any_user(
     epoch = await tending.epoch(None)
     assert epoch is not None
     names = {key: keyspace.record_key(ref(key), epoch) for key in ("new", "damaged", "garbage")}
-    await redis.set(names["new"], b"1:1::L:2" + b"of a later format")
+    await redis.set(names["new"], b"1:1::L:9" + b"of a later format")
     await redis.set(names["damaged"], b"1:1::L:")
     await redis.set(names["garbage"], "no hash at all")
     assert (await tending.look(ref("new"))).document is None

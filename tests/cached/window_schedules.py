@@ -192,11 +192,11 @@ class Placer(Writing):
         sort = _sort(self.place)
         within = told.complete or sort <= told.bound
         member = str(self.record), sort if within else b""
-        return Change(floor, told.sequence, LONG, (member,))
+        return Change(floor, told.sequence, (member,))
 
     def refusal(self, state: State) -> Action:
         told = state.memory[0]
-        return Change(0, told.sequence, LONG, ()) if isinstance(told, Intended) else Drop(0)
+        return Change(0, told.sequence, ()) if isinstance(told, Intended) else Drop(0)
 
     def dropped(self, state: State) -> Action:
         floor = state.memory[0]

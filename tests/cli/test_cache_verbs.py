@@ -15,6 +15,8 @@ from orchestra_memory.urls import SqliteUrl
 from .cached_store import SECRET, item, put, said, text_of
 from .conftest import REPOSITORY
 
+RIGHTS = ("+get", "+client|setname")
+
 
 def test_status_tells_which_redis_it_is_and_how_it_is_set_up(cli, cache):
     put(item("a"))
@@ -22,7 +24,8 @@ def test_status_tells_which_redis_it_is_and_how_it_is_set_up(cli, cache):
     assert status["cache"] == cache
     assert status["store"].startswith("sqlite/")
     assert status["epoch"]
-    assert (status["mode"], status["ttl_seconds"], status["timeout_ms"]) == ("available", 3600, 50)
+    assert (status["mode"], status["ttl_seconds"]) == ("available", 3600)
+    assert status["timeout_ms"] == 5000
     assert status["latency_ms"] > 0
     assert status["role"] == "master"
     assert status["advice"] == []
@@ -62,8 +65,30 @@ def test_a_redis_that_does_not_answer_has_its_exit_code(cli, monkeypatch, verb):
     monkeypatch.setenv("ORCHESTRA_CACHE", f"redis://:hunter2@127.0.0.1:{free_port()}")
     done = cli("cache", *verb)
     assert (done.exit_code, done.stdout) == (4, "")
-    assert done.stderr.startswith("error: the cache did not answer (connection)")
+    assert done.stderr.startswith("error: the cache did not answer (refused)")
     assert "hunter2" not in done.stderr
+
+
+def test_status_says_that_there_is_more_than_its_user_may_know(cli, monkeypatch):
+    put(item("a"), cached=False)
+    with redis_servers.start("--user", "few", "on", ">pw", "~om:*", *RIGHTS) as server:
+        monkeypatch.setenv("ORCHESTRA_CACHE", server.url.replace("redis://", "redis://few:pw@"))
+        done = cli("cache", "status")
+    assert done.exit_code == 0
+    assert "orchestra-memory doctor" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        (["--model", "MemoryItem", "--key", "a"], "3 entries"),
+        (["--user", "ann"], "3 entries"),
+        (["--all"], "1 namespace"),
+    ],
+)
+def test_invalidate_says_what_it_counts(cli, cache, options, number):
+    put(item("a"))
+    assert cli("cache", "invalidate", *options).stdout.endswith(f" ({number})\n")
 
 
 def test_without_a_cache_it_says_where_to_name_one(cli):

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from ...codec.document import decode, encode, is_expired
 from ...errors import Unavailable
 from ...operations import FREE, Billed, Options, Ref, Revision, Source, Stored
 from ...record import Record
+from ...values import utc_now
 from ..sourced import SourcedRow, row_of
+from .asks import RecordReply
 from .entries import payload_of_read, row_in, stored_in
 from .replies import Absent, Busy, Found, Waiting
+from .scripts import GIVEN_BACK, Filling
 from .steps import Leased, RecordFill
 
 if TYPE_CHECKING:
-    from .link import ReadMode, RecordReply
+    from .link import ReadMode
     from .policy import Policies
 
 R = TypeVar("R", bound=Record)
@@ -35,27 +40,43 @@ Miss: TypeAlias = Busy | Leased | Waiting | Unreadable
 _MISSES: Final = frozenset({Busy, Leased, Waiting, Unreadable})
 
 
+Known: TypeAlias = Callable[[Ref[Any], RecordReply], T | None | Miss]
+"""The answer in the cache's reply, or why there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Form(Generic[T]):
-    """What a reader wants of an answer: ``opened`` from an entry, or ``made`` of one from below.
+    """What a reader wants of an answer: ``known`` of a reply, or ``made`` of one from below.
 
-    `opened` is ``None`` for what has expired, and `UNREADABLE` for what is no such entry.
+    `known` is told Redis' time and ours; it is ``None`` for what has expired.
     """
 
-    opened: Callable[[Ref[Any], Found, Revision], T | None | Unreadable]
+    known: Callable[[Revision, datetime, Ref[Any], RecordReply], T | None | Miss]
     made: Callable[[Ref[Any], Stored[Any]], T]
 
+    def at(self, now: Revision) -> Known[T]:
+        """How replies are to be read at this time of Redis."""
+        return partial(self.known, now, utc_now())
 
-def _opened_stored(ref: Ref[R], found: Found, now: Revision) -> Stored[R] | None | Unreadable:
-    age = (now - found.filled_at) / 1e6
-    stored = stored_in(ref, found.payload, age if age > 0 else 0.0)
+
+def _known_stored(
+    now: Revision, utc: datetime, ref: Ref[R], reply: RecordReply
+) -> Stored[R] | None | Miss:
+    if not isinstance(reply, Found):
+        return None if isinstance(reply, Absent) else reply
+    age = (now - reply.filled_at) / 1e6
+    stored = stored_in(ref, reply.payload, age if age > 0 else 0.0)
     if stored is None:
         return UNREADABLE
-    return None if is_expired(vars(stored.record)) else stored
+    return None if is_expired(vars(stored.record), utc) else stored
 
 
-def _opened_row(ref: Ref[Any], found: Found, now: Revision) -> SourcedRow | Unreadable:
-    row = row_in(ref, found.payload, age=max(0, now - found.filled_at) / 1e6)
+def _known_row(
+    now: Revision, _: datetime, ref: Ref[Any], reply: RecordReply
+) -> SourcedRow | None | Miss:
+    if not isinstance(reply, Found):
+        return None if isinstance(reply, Absent) else reply
+    row = row_in(ref, reply.payload, age=max(0, now - reply.filled_at) / 1e6)
     return UNREADABLE if row is None else row
 
 
@@ -63,15 +84,8 @@ def _itself(_: Ref[R], stored: Stored[R]) -> Stored[R]:
     return stored
 
 
-AS_STORED: Final[Form[Stored[Any]]] = Form(_opened_stored, _itself)
-AS_ROW: Final[Form[SourcedRow]] = Form(_opened_row, row_of)
-
-
-def known(ref: Ref[Any], reply: RecordReply, now: Revision, form: Form[T]) -> T | None | Miss:
-    """The answer in the cache's reply, or why there is none."""
-    if isinstance(reply, Found):
-        return form.opened(ref, reply, now)
-    return None if isinstance(reply, Absent) else reply
+AS_STORED: Final[Form[Stored[Any]]] = Form(_known_stored, _itself)
+AS_ROW: Final[Form[SourcedRow]] = Form(_known_row, row_of)
 
 
 def has_misses(answers: Sequence[object]) -> bool:
@@ -101,16 +115,16 @@ def fill_of(
     if stored is None:
         if as_of is None:
             return given_back(asked)
-        return RecordFill(ref, token, as_of, None, policies.absent_ttl(ref.model))
+        return RecordFill(ref, token, Filling(as_of, None, policies.absent_ttl(ref.model)))
     payload = payload_of_read(ref, stored, policies.of(ref.model))
     if payload is None or stored.source is not Source.PRIMARY:
         return given_back(asked)
-    return RecordFill(ref, token, stored.revision, payload, policies.ttl(ref.model))
+    return RecordFill(ref, token, Filling(stored.revision, payload, policies.ttl(ref.model)))
 
 
 def given_back(asked: tuple[Ref[Any], str]) -> RecordFill:
     ref, token = asked
-    return RecordFill(ref, token, 0, b"", 0.0)
+    return RecordFill(ref, token, GIVEN_BACK)
 
 
 @dataclass(slots=True)

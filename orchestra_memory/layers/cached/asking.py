@@ -41,7 +41,7 @@ does nothing else for milliseconds, one is under way at a time: else one would w
 within the time that it has for itself."""
 TICKS: Final = 4
 """How often the loop's lag is looked at in the time of one call."""
-RESTARTED: Final = frozenset({"connection", "loading", "readonly"})
+RESTARTED: Final = frozenset({"connection", "refused", "loading", "readonly"})
 """Failures after which another run of the server, or another server, may answer."""
 
 

@@ -11,17 +11,13 @@ from ...operations import Ref, Revision
 from . import replies, scripts
 from .coalescing import MOST_KEYS
 from .replies import Absent, Busy, Filled, Found, Intended, OtherEpoch, Published, Waiting, Window
-from .scripts import Argument, Known, Mode, Script
+from .scripts import Argument, Known, Mode, Script, milliseconds
 from .steps import (
     Leased,
     RecordFill,
     Step,
     Target,
     WindowFill,
-    action_of,
-    filling_of,
-    milliseconds,
-    window_filling_of,
 )
 
 if TYPE_CHECKING:
@@ -95,15 +91,18 @@ def read_window(scope: Scope, mode: Mode, since: Revision, token: str) -> Ask[re
 
 def fill(fills: Sequence[RecordFill]) -> Iterator[Ask[list[Filled]]]:
     """What shares a namespace and a token goes together."""
-    for places in _grouped((each.ref.namespace, each.token) for each in fills):
+    for places in _grouped((each.target.namespace, each.token) for each in fills):
         some = [fills[place] for place in places]
-        fillings = [filling_of(each) for each in some]
         yield Ask(
             "fill",
-            some[0].ref.namespace,
+            some[0].target.namespace,
             scripts.FILL,
-            [each.ref for each in some],
-            partial(scripts.fill_arguments, token=some[0].token, fillings=fillings),
+            [each.target for each in some],
+            partial(
+                scripts.fill_arguments,
+                token=some[0].token,
+                fillings=[each.filling for each in some],
+            ),
             replies.fill_replies,
         )
 
@@ -114,9 +113,7 @@ def fill_window(filled: WindowFill) -> Ask[Filled]:
         filled.scope.namespace,
         scripts.FILL_WINDOW,
         (filled.scope,),
-        partial(
-            scripts.fill_window_arguments, token=filled.token, filling=window_filling_of(filled)
-        ),
+        partial(scripts.fill_window_arguments, token=filled.token, filling=filled.filling),
         replies.fill_window_reply,
     )
 
@@ -153,7 +150,7 @@ def publish(steps: Sequence[Step], token: str) -> Ask[list[Published]]:
             scripts.publish_arguments,
             token=token,
             keep=_KEPT_MS,
-            actions=[action_of(step) for step in steps],
+            actions=[step.action for step in steps],
         ),
         replies.publish_replies,
     )
@@ -162,6 +159,13 @@ def publish(steps: Sequence[Step], token: str) -> Ask[list[Published]]:
 def shared(reply: RecordReply) -> RecordReply:
     """What one who asked for the same, but later, is told."""
     return Waiting(reply.token) if isinstance(reply, Leased) else reply
+
+
+def fits_one(targets: Sequence[Target]) -> bool:
+    """Whether one script can take all of these, as it nearly always can."""
+    if len(targets) == 1:
+        return True
+    return len(targets) <= MOST_KEYS and len({target.namespace for target in targets}) == 1
 
 
 def together(targets: Iterable[Target]) -> Iterator[list[int]]:

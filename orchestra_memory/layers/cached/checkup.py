@@ -86,7 +86,7 @@ def commands_by_right(key: str) -> dict[str, Command]:
         "hset": ("HSET", key, "f", "1"),
         "pexpire": ("PEXPIRE", key, LIFE_MS),
         "pttl": ("PTTL", key),
-        "hgetall": ("HGETALL", key),
+        "hmget": ("HMGET", key, "f"),
         "hget": ("HGET", key, "f"),
         "hdel": ("HDEL", key, "f"),
         "scan": ("SCAN", 0, "COUNT", 1),

@@ -1,11 +1,11 @@
 """Records as payloads in Redis: checked text, of which nothing foreign or damaged decodes.
 
-A payload is a format character, a CRC-32 in 8 hexadecimal digits, and JSON: ``[collection, key,
-revision, definition, document, times, vectors, others]``. ``definition`` tells how the record type
-was defined whose fields these are, all of them, if it can be told at all. The document is the
-stored one; the last three name those of its fields that are not as JSON holds them: times, in ISO
-8601; vectors, as lists; and those that hold any of these, or what else JSON has no type for,
-further down: they are text by `codec.bytes`.
+A payload is a format character, JSON, and the CRC-32 of both. The JSON is ``[kind, key, revision,
+document, times, vectors, others]``. ``kind`` is the collection, the schema version and, if the
+document has all fields of a record type and it can be told, how that was defined. The document is
+the stored one but for the schema version; the last three name those of its fields that are not as
+JSON holds them: times, in ISO 8601; vectors, as lists; and those that hold any of these, or what
+else JSON has no type for, further down: they are text by `codec.bytes`.
 """
 
 # Stored values are of any type; telling them apart is what this module does.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from json.encoder import encode_basestring as quoted
 from typing import Any, Final, TypeVar
@@ -36,8 +36,13 @@ from .policy import CachePolicy
 
 R = TypeVar("R", bound=Record)
 
-FORMAT: Final = b"1"
-_HEAD: Final = len(FORMAT) + 8
+FORMAT: Final = b"2"
+_SUM_BYTES: Final = 4
+_INTACT: Final = 0x2144DF1C
+"""The CRC-32 of anything that ends with its own CRC-32, the lowest byte first."""
+# Looked up once, as every record needs them: an enum takes its time to find a member.
+_CACHE: Final = Source.CACHE
+_time_of: Final = datetime.fromisoformat
 
 
 def stored_in(ref: Ref[R], payload: bytes, age: float = 0.0) -> Stored[R] | None:
@@ -45,33 +50,29 @@ def stored_in(ref: Ref[R], payload: bytes, age: float = 0.0) -> Stored[R] | None
 
     ``age`` is how many seconds ago the payload was filled in.
     """
-    opened = _opened(ref, payload)
+    kind = _kind(ref.model)
+    opened = _opened(ref, payload, kind)
     if opened is None:
         return None
-    document, revision, definition = opened
-    ours, names = _definition(ref.model)
-    if definition is not None and definition == ours:
-        del document[SCHEMA_VERSION]
-        return Stored(restored(ref.model, document, names), revision, Source.CACHE, age)
+    document, revision, said = opened
+    if said == kind.exact:
+        return Stored(restored(ref.model, document, kind.fields), revision, _CACHE, age)
+    document[SCHEMA_VERSION] = kind.schema_version
     try:
-        return Stored(decode(ref, document, owned=True), revision, Source.CACHE, age)
+        return Stored(decode(ref, document, owned=True), revision, _CACHE, age)
     except (CorruptRecord, SchemaTooNew):
         return None
 
 
-@cache
-def _definition(model: type[Record]) -> tuple[str | None, set[str]]:
-    """How the record type is defined, and its fields."""
-    return definition_of(model), set(model.model_fields)
-
-
-def row_in(ref: Ref[Any], payload: bytes, age: float = 0.0) -> SourcedRow | None:
+def row_in(ref: Ref[Record], payload: bytes, age: float = 0.0) -> SourcedRow | None:
     """The same as a row, to be looked at before it is made a record."""
-    opened = _opened(ref, payload)
+    kind = _kind(ref.model)
+    opened = _opened(ref, payload, kind)
     if opened is None:
         return None
     document, revision, _ = opened
-    return SourcedRow(stored_id(ref.key), document, revision, source=Source.CACHE, age=age)
+    document[SCHEMA_VERSION] = kind.schema_version
+    return SourcedRow(stored_id(ref.key), document, revision, source=_CACHE, age=age)
 
 
 def payload_of_read(ref: Ref[Any], stored: Stored[Any], policy: CachePolicy) -> bytes | None:
@@ -98,7 +99,7 @@ class Text:
     after: str
 
 
-def text_of(ref: Ref[Any], document: Document) -> Text | None:
+def text_of(ref: Ref[Record], document: Document) -> Text | None:
     """``None`` where no text tells the document exactly: NaN in a vector further down."""
     fields: list[str] = []
     times: list[str] = []
@@ -107,6 +108,8 @@ def text_of(ref: Ref[Any], document: Document) -> Text | None:
     try:
         for name, value in document.items():
             kind = type(value)
+            if name == SCHEMA_VERSION:
+                continue
             if kind is str:
                 text = quoted(value)
             elif kind is datetime:
@@ -123,47 +126,63 @@ def text_of(ref: Ref[Any], document: Document) -> Text | None:
     except ValueError:
         return None
     named = ",".join(f"[{','.join(map(quoted, names))}]" for names in (times, vectors, others))
-    model: type[Record] = ref.model
-    definition, names = _definition(model)
-    if document.keys() - {SCHEMA_VERSION} != names:
-        definition = None
+    ours = _kind(ref.model)
+    is_whole = document.keys() - {SCHEMA_VERSION} == ours.fields
     return Text(
-        f"[{quoted(ref.collection)},{quoted(ref.key)},",
-        f",{dumps(definition)},{{{','.join(fields)}}},{named}]",
+        f"[{quoted((is_whole and ours.exact) or ours.name)},{quoted(ref.key)},",
+        f",{{{','.join(fields)}}},{named}]",
     )
 
 
 def sealed(text: Text, revision: Revision, policy: CachePolicy) -> bytes | None:
     """The payload, ``None`` if it is too large to be kept."""
-    body = f"{text.before}{revision}{text.after}".encode()
-    if len(body) + _HEAD > policy.max_bytes:
+    body = FORMAT + f"{text.before}{revision}{text.after}".encode()
+    if len(body) + _SUM_BYTES > policy.max_bytes:
         return None
-    return b"%b%08x%b" % (FORMAT, crc32(body), body)
+    return body + crc32(body).to_bytes(_SUM_BYTES, "little")
 
 
-def _opened(ref: Ref[Any], payload: bytes) -> tuple[Document, Revision, object] | None:
-    """The document, revision and definition in a payload of this record and schema version."""
-    text = payload[_HEAD:]
-    if payload[:_HEAD] != b"%b%08x" % (FORMAT, crc32(text)):
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What payloads say of a record type: they begin with ``name``, however it was defined.
+
+    ``exact`` they say of all its fields as it is defined now, if that can be told.
+    """
+
+    name: str
+    exact: str | None
+    schema_version: int
+    fields: set[str]
+
+
+@cache
+def _kind(model: type[Record]) -> _Kind:
+    spec, definition = spec_of(model), definition_of(model)
+    name = f"{spec.collection}/{spec.schema_version}/"
+    exact = None if definition is None else name + definition
+    return _Kind(name, exact, spec.schema_version, set(model.model_fields))
+
+
+def _opened(ref: Ref[Record], payload: bytes, kind: _Kind) -> tuple[Document, Revision, str] | None:
+    """The document, its revision and what is said of its kind, in a payload of this record."""
+    if crc32(payload) != _INTACT or payload[:1] != FORMAT:
         return None
-    spec = spec_of(ref.model)
     try:
-        body = from_json(text, cache_strings="keys")
-        collection, key, revision, definition, document, times, vectors, others = body
+        body = from_json(payload[1:-_SUM_BYTES], cache_strings="keys")
+        said, key, revision, document, times, vectors, others = body
         for name in times:
-            time = datetime.fromisoformat(document[name])
-            document[name] = time if time.tzinfo is UTC else time.astimezone(UTC)
+            document[name] = _time_of(document[name])
         if vectors or others:
             _convert(document, vectors, others)
         is_ours = (
             key == ref.key
-            and collection == spec.collection
+            and said.startswith(kind.name)
             and type(revision) is int
-            and document[SCHEMA_VERSION] == spec.schema_version
+            and type(document) is dict
         )
     except (ValueError, TypeError, AttributeError, KeyError):
         return None
-    return (document, revision, definition) if is_ours else None
+    return (document, revision, said) if is_ours else None
 
 
 def _convert(document: Document, vectors: Iterable[str], others: Iterable[str]) -> None:

@@ -19,8 +19,7 @@ MOST_KNOWN: Final = 10_000
 KEPT: Final = 30 * 24 * 3600
 """Seconds a replaced epoch is kept; once it is gone the namespace begins another."""
 PROBE: Final = """
-redis.call('HSET', KEYS[1], 'p', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], 60000)
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
 local time, about = redis.call('TIME'), redis.pcall('INFO', 'server')
 return {time[1], time[2], type(about) == 'string' and string.match(about, 'run_id:(%w+)') or ''}
 """

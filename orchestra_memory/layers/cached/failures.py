@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from typing import Final
 
 from redis import exceptions
@@ -45,7 +47,20 @@ _CODES: Final = re.compile(
     r"\b(OOM|READONLY|LOADING|NOAUTH|WRONGPASS|NOPERM|MISCONF|MASTERDOWN|CLUSTERDOWN|NOREPLICAS"
     r"|WRONGTYPE|BUSY)\b"
 )
-_BY_CODE: Final = {"NOAUTH": "auth", "WRONGPASS": "auth", "NOPERM": "permission"}
+_BY_CAUSE: Final = (
+    (ssl.SSLError, "tls"),
+    (socket.gaierror, "name"),
+    (ConnectionRefusedError, "refused"),
+    (OSError, "connection"),
+)
+"""Why there is no connection, by what the system said before the driver put it in its words."""
+_UNREACHED: Final = (exceptions.ConnectionError, exceptions.RedisClusterException, OSError)
+_BY_CODE: Final = {
+    "NOAUTH": "auth",
+    "WRONGPASS": "auth",
+    "NOPERM": "permission",
+    "BUSY": "blocked",
+}
 _NO_CONNECTION: Final = "No connection available."
 
 MEANING: Final = {
@@ -53,15 +68,21 @@ MEANING: Final = {
     "slow": "most answers took too long",
     "lag": "the event loop was too busy to take the answer in time",
     "busy": "too many calls were waiting for their turn",
+    "blocked": "Redis is busy with a script of somebody's",
     "pool": "all connections of the pool are in use; allow for more of them",
     "auth": "the user or password was refused",
-    "permission": "the user may not run the scripts, or not on these keys",
+    "permission": "the user may not run a command, or not on these keys; orchestra-memory doctor "
+    "names them",
     "loading": "Redis is still loading its data",
     "readonly": "this Redis is a replica and takes no writes",
     "oom": "Redis is out of memory; raise maxmemory or choose an eviction policy",
     "misconf": "Redis takes no writes while it cannot save them",
     "wrongtype": "a key holds what this library did not put there",
     "connection": "no connection",
+    "refused": "the connection was refused: nothing listens there",
+    "name": "the name of its host was not found",
+    "tls": "no encrypted connection: its certificate is not trusted, is not for this name or has "
+    "expired, or it wants one of the client",
     "reply": "the answer is not one of a script",
     "epoch": "the epoch of the namespace kept changing",
     "bypassed": "Redis is not asked at present",
@@ -81,9 +102,19 @@ def kind_of(error: Exception) -> str:
     code = _CODES.search(text)
     if code is not None:
         return _BY_CODE.get(code[1], code[1].lower())
-    if isinstance(error, (exceptions.ConnectionError, OSError)):
-        return "connection"
+    if isinstance(error, _UNREACHED):
+        return _kind_of_cause(error)
     return "error"
+
+
+def _kind_of_cause(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        for cls, kind in _BY_CAUSE:
+            if isinstance(cause, cls):
+                return kind
+        cause = cause.__cause__ or cause.__context__
+    return "error" if isinstance(error, exceptions.RedisClusterException) else "connection"
 
 
 def unavailable(kind: str, operation: str = "") -> CacheUnavailable:

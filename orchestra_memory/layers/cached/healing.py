@@ -15,7 +15,7 @@ from .asking import AT_ONCE, Asker
 from .coalescing import LANES, MOST_KEYS
 from .failures import MEANING
 from .pending import Pending
-from .steps import DropStep, Target
+from .steps import Step, Target
 
 log: Final = logging.getLogger("orchestra_memory.cache")
 
@@ -35,7 +35,7 @@ class Healer:
         self,
         asker: Asker,
         breaker: Breaker,
-        publish: Callable[[Sequence[DropStep]], Awaitable[None]],
+        publish: Callable[[Sequence[Step]], Awaitable[None]],
     ) -> None:
         self.since: Revision = 0
         """Entries filled before are not used, by Redis' time in microseconds: in an outage common

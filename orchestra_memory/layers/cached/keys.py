@@ -63,12 +63,8 @@ class Keyspace:
         return f"{self._tag(ref.namespace)}:{epoch}:{kind}:{_escaped(ref.collection)}:"
 
     def window_key(self, scope: Scope, epoch: str) -> str:
-        kind, name = _short("w", ",".join(map(_escaped, scope.values)))
-        fields = ",".join(map(_escaped, scope.fields))
-        return (
-            f"{self._tag(scope.namespace)}:{epoch}:{kind}:{_escaped(scope.collection)}:"
-            f"{fields}:{name}"
-        )
+        name = _window_name(scope.collection, scope.fields, scope.values)
+        return f"{self._tag(scope.namespace)}:{epoch}:{name}"
 
     def _tag(self, namespace: str | None) -> str:
         # A namespace is never empty text, so that none and all of them stay apart.
@@ -85,6 +81,13 @@ def may_list(name: str, field: str, value: str) -> bool:
     if kind != "w" or field not in named:
         return True
     return values.split(",")[named.index(field)] == _escaped(value)
+
+
+@lru_cache(maxsize=4096)
+def _window_name(collection: str, fields: tuple[str, ...], values: tuple[str, ...]) -> str:
+    # A write names its windows twice.
+    kind, name = _short("w", ",".join(map(_escaped, values)))
+    return f"{kind}:{_escaped(collection)}:{','.join(map(_escaped, fields))}:{name}"
 
 
 @lru_cache(maxsize=4096)

@@ -20,7 +20,7 @@ from .failures import unavailable
 from .healing import Healer
 from .replies import Intended, Published
 from .scripts import Mode
-from .steps import DropStep, Leased, RecordFill, Step, Target, WindowFill
+from .steps import Leased, RecordFill, Step, Target, WindowFill
 
 if TYPE_CHECKING:
     from .asks import Ask
@@ -103,7 +103,7 @@ class Link:
         """
         self._check("read")
         oldest = self._oldest(max_age)
-        if len(refs) == 1:
+        if asks.fits_one(refs):
             group = ReadGroup(refs[0].namespace, mode, oldest)
             replies = await self._reads.ask(group, refs)
         else:
@@ -148,6 +148,8 @@ class Link:
 
         ``meanwhile`` is called while Redis is at it, if there is one; it must not raise.
         """
+        if asks.fits_one(targets):
+            return await self._ask(asks.intend(targets, token, seconds, meanwhile))
         answers: dict[int, Intended] = {}
         for places in asks.together(targets):
             some = [targets[place] for place in places]
@@ -252,7 +254,7 @@ class Link:
                 self._remember(steps)
 
     def _remember(self, steps: Iterable[Step]) -> None:
-        self.remember((step.target, step.floor) for step in steps)
+        self.remember((step.target, step.action.floor) for step in steps)
 
     async def _publish(
         self,
@@ -260,6 +262,8 @@ class Link:
         token: str,
         send: Callable[[Ask[list[Published]]], Awaitable[list[Published]]],
     ) -> list[Published]:
+        if asks.fits_one([step.target for step in steps]):
+            return await send(asks.publish(steps, token))
         answers: dict[int, Published] = {}
         for places in asks.together(step.target for step in steps):
             ask = asks.publish([steps[place] for place in places], token)
@@ -267,7 +271,7 @@ class Link:
             answers.update(zip(places, told, strict=True))
         return [answers[place] for place in range(len(steps))]
 
-    async def _publish_late(self, steps: Sequence[DropStep]) -> None:
+    async def _publish_late(self, steps: Sequence[Step]) -> None:
         # A token without an intent: the entry gets the floor, and nothing else is kept of it.
         await self._publish(steps, self.token(), self._asker.ask)
 

@@ -25,6 +25,7 @@ from .filling import contents_of, may_fill
 from .reading import POLL, Reader
 from .replies import Waiting, Window
 from .scopes import Scope, scope_of
+from .scripts import GIVEN_BACK, WindowFilling
 from .steps import Leased, RecordFill, WindowFill
 from .windows import answer_from, held, plan_for_totals, plans, shows_all, totals_from
 
@@ -54,7 +55,8 @@ def window_of(fill: WindowFill | None) -> Window | None:
     """The window as it would be found when it is filled so."""
     if fill is None:
         return None
-    return Window(fill.version, 0, fill.complete, fill.bound, fill.members)
+    filling = fill.filling
+    return Window(filling.version, 0, filling.complete, filling.bound, tuple(filling.members))
 
 
 def one_more(query: Query[R]) -> Query[R]:
@@ -234,21 +236,20 @@ class Lister:
         contents = contents_of(query, page, documents, most)
         if contents is None:
             return None
-        return WindowFill(
-            scope,
-            token,
+        filling = WindowFilling(
             page.as_of,
             contents.complete,
             contents.bound,
-            contents.members,
             self._policies.ttl(scope.model),
+            contents.members,
         )
+        return WindowFill(scope, token, filling)
 
     async def _fill(self, scope: Scope, token: str, fill: WindowFill | None) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 if fill is None:
-                    await self._link.fill([RecordFill(scope, token, 0, b"", 0.0)])
+                    await self._link.fill([RecordFill(scope, token, GIVEN_BACK)])
                 else:
                     await self._link.fill_window(fill)
             except CacheUnavailable:

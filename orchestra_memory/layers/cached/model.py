@@ -67,6 +67,10 @@ class Entry:
         """How many writes are under way."""
         return sum(expiry > now for _, expiry in self.intents)
 
+    def known(self, now: Micros) -> bool:
+        """Whether there is something in it that has not ended."""
+        return bool(self.state) and not 0 < self.ends <= now
+
     def leased(self, now: Micros) -> bool:
         """Whether somebody is to fill it."""
         return bool(self.lease) and self.lease_ends > now
@@ -161,7 +165,7 @@ def intend(
     others = frozenset(each for each in entry.intents if each[0] != token)
     told = Intended(
         sequence=entry.sequence + 1,
-        ready=bool(entry.state) and not others,
+        ready=entry.known(now) and not others,
         complete=entry.complete,
         bound=entry.bound,
         count=len(entry.members),
@@ -169,6 +173,8 @@ def intend(
     )
     if not entry.ends:
         entry = _forgotten(entry)  # a record: nobody can use what is known of it any more
+        if not others:
+            entry = replace(entry, expires=0)  # and nothing needs to stay for longer
     entry = replace(
         entry,
         sequence=told.sequence,
@@ -203,22 +209,18 @@ def _acted(entry: Entry, now: Micros, action: Action) -> Entry | None:
             return _kept(entry, now, floor, payload, ttl)
         case KeepAbsent(floor, ttl) if floor >= entry.floor:
             return _kept(entry, now, floor, None, ttl)
-        case Change() if entry.state == "L" and entry.sequence == action.sequence:
-            return _changed(entry, now, action)
+        case Change() if entry.known(now) and entry.sequence == action.sequence:
+            return _changed(entry, action)
         case KeepLive() | KeepAbsent() | Change() | Drop():
             return None
 
 
-def _changed(entry: Entry, now: Micros, change: Change) -> Entry | None:
-    if entry.ends <= now:
-        return None
+def _changed(entry: Entry, change: Change) -> Entry:
     changed = dict(entry.members) | dict(change.members)
-    left_ms = min(change.ttl, -((now - entry.ends) // 1000))
     return replace(
         entry,
         floor=max(entry.floor, change.floor),
         members=frozenset((stored_id, sort) for stored_id, sort in changed.items() if sort),
-        expires=now + left_ms * 1000,
     )
 
 
@@ -239,7 +241,7 @@ def _looked_up(
     """The entry, and why it cannot be used."""
     if entry.live(now):
         return entry, BUSY
-    usable = bool(entry.state) and entry.filled_at >= asked.since
+    usable = entry.known(now) and entry.filled_at >= asked.since
     if asked.mode == "peek":
         return entry, None if usable and not entry.intents else LEASED
     usable = usable and not entry.intents
@@ -249,7 +251,7 @@ def _looked_up(
     if entry.leased(now):
         return entry, BUSY if asked.mode == "refresh" else Waiting(entry.lease)
     taken = replace(entry, lease=asked.token, lease_ends=now + asked.lease * 1000)
-    if not entry.state:
+    if not entry.known(now):
         taken = _outliving(taken, now, max(asked.lease, asked.keep))
     return taken, LEASED
 

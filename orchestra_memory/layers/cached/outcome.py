@@ -18,7 +18,8 @@ from .policy import Policies
 from .preparing import PreparedPut
 from .replies import Intended, Published
 from .scopes import Scope, matters_to_windows, scopes_of
-from .steps import AbsentStep, DropStep, PutStep, Step, Target, WindowStep
+from .scripts import Action, Change, Drop, KeepAbsent, KeepLive
+from .steps import Step, Target
 
 BULK: Final = 50
 """Operations beyond which a chunked write is a load, whose records nobody may ask for soon."""
@@ -56,8 +57,10 @@ class Work:
         op = self.ops[place]
         self.last[(op.ref.namespace, op.ref.collection, op.ref.key)] = place
         record = record_of(op)
-        own = [] if record is None else scopes_of(op.ref, told_scopes(record))
-        for scope in dict.fromkeys([*own, *self.moved.get(op.ref, ())]):
+        scopes = [] if record is None else scopes_of(op.ref, told_scopes(record))
+        if self.moved and op.ref in self.moved:
+            scopes = list(dict.fromkeys([*scopes, *self.moved[op.ref]]))
+        for scope in scopes:
             self.scopes.setdefault(scope, []).append(place)
 
     def prepare(self) -> None:
@@ -73,7 +76,7 @@ class Work:
         with suppress(InvalidRecord):
             self.prepare()
             for put in self.puts.values():
-                _ = put.text, put.sorts
+                put.make_all()
 
     def targets(self) -> list[Target]:
         """The records, then the scopes."""
@@ -171,11 +174,14 @@ def _is_known_put(op: Op) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A write that is committed: what each entry it touches is to become."""
+    """A write that is committed: what each entry it touches is to become.
+
+    ``intended`` is what was told of the write's targets, ``None`` where they have no fences.
+    """
 
     work: Work
     receipt: Receipt
-    intended: Mapping[Scope, Intended]
+    intended: Sequence[Intended] | None
     policies: Policies
 
     def steps(self) -> Iterator[Step]:
@@ -183,58 +189,57 @@ class Outcome:
         floors = floors_of(self.receipt, len(self.work.ops))
         for place in self.work.last.values():
             yield self._record_step(place, floors[place])
+        fences = iter((self.intended or ())[len(self.work.last) :])
         for scope, places in self.work.scopes.items():
-            yield self._window_step(scope, places, max(floors[place] for place in places))
+            floor = max([floors[place] for place in places])
+            yield Step(scope, self._window_action(scope, places, floor, next(fences, None)))
 
     def drops(self, records: Iterable[tuple[Ref[Any], Record]]) -> Iterator[Step]:
         """One for each scope of these, beyond those of the write."""
         floor = max(floors_of(self.receipt, len(self.work.ops)))
         scopes = [scope for ref, record in records for scope in scopes_of(ref, told_scopes(record))]
         for scope in dict.fromkeys(scopes):
-            yield DropStep(scope, floor)
+            yield Step(scope, Drop(floor))
 
     def _record_step(self, place: int, floor: Revision) -> Step:
         op = self.work.ops[place]
         model, policy = op.ref.model, self.policies.of(op.ref.model)
         if isinstance(op, Delete) and self.work.is_one_commit and floor:
-            return AbsentStep(op.ref, floor, self.policies.absent_ttl(model))
+            return Step(op.ref, KeepAbsent(floor, self.policies.absent_ttl(model)))
         put = self.work.puts.get(place)
         is_known = _is_known_put(op) and self._is_told(place)
-        if put is None or put.text is None or not policy.records or not is_known:
-            return DropStep(op.ref, floor)
-        kept = sealed(put.text, floor, policy)
+        text = put.text() if put is not None and policy.records and is_known else None
+        kept = None if text is None else sealed(text, floor, policy)
         if kept is None:
-            return DropStep(op.ref, floor)
-        return PutStep(op.ref, floor, kept, self.policies.ttl(model))
+            return Step(op.ref, Drop(floor))
+        return Step(op.ref, KeepLive(floor, kept, self.policies.ttl(model)))
 
     def _is_told(self, place: int) -> bool:
         revisions = self.receipt.revisions
         return len(revisions) == len(self.work.ops) and revisions[place] is not None
 
-    def _window_step(self, scope: Scope, places: Sequence[int], floor: Revision) -> Step:
-        intended = self.intended.get(scope)
-        policy = self.policies.of(scope.model)
-        only_puts = all(_is_known_put(self.work.ops[place]) for place in places)
-        if intended is None or not only_puts or self.work.bulk:
-            return DropStep(scope, floor)
-        puts, ops = self.work.puts, self.work.ops
-        sorts = {ops[place].ref.key: puts[place].sorts[scope] for place in places if place in puts}
+    def _window_action(
+        self, scope: Scope, places: Sequence[int], floor: Revision, intended: Intended | None
+    ) -> Action:
+        puts, ops, policy = self.work.puts, self.work.ops, self.policies.of(scope.model)
+        if intended is None or not policy.windows or self.work.bulk:
+            return Drop(floor)
+        if not all(_is_known_put(ops[place]) for place in places):
+            return Drop(floor)
+        sorts = {
+            ops[place].ref.key: puts[place].sort_in(scope) for place in places if place in puts
+        }
         changes = change_for(scope, intended, sorts, policy.window)
-        if changes is None or not policy.windows:
-            return DropStep(scope, floor)
-        ttl = self.policies.ttl(scope.model)
-        return WindowStep(scope, floor, intended.sequence, changes, ttl)
+        return Drop(floor) if changes is None else Change(floor, intended.sequence, changes)
 
 
-def steps_if_refused(
-    targets: Sequence[Target], intended: Sequence[Intended], policies: Policies
-) -> Iterator[Step]:
+def steps_if_refused(targets: Sequence[Target], intended: Sequence[Intended]) -> Iterator[Step]:
     """What becomes of entries when nothing was written.
 
     Windows stay as they are. A record may be other than the caller, and so the cache, thought.
     """
     for target, before in zip(targets, intended, strict=True):
         if isinstance(target, Scope) and before.ready:
-            yield WindowStep(target, 0, before.sequence, (), policies.ttl(target.model))
+            yield Step(target, Change(0, before.sequence, ()))
         else:
-            yield DropStep(target, 0)
+            yield Step(target, Drop(0))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ...operations import Revision
-from .steps import DropStep, Target
+from .scripts import Drop
+from .steps import Step, Target
 
 MOST: Final = 10_000
 """Invalidations that are remembered one by one, in all namespaces together."""
@@ -21,7 +22,7 @@ class Pending:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._steps: dict[str | None, dict[Target, DropStep]] = {}
+        self._steps: dict[str | None, dict[Target, Step]] = {}
         self._overflowed: dict[str | None, int] = {}
         self._count = 0
 
@@ -36,9 +37,9 @@ class Pending:
             return
         steps = self._steps.setdefault(namespace, {})
         if target in steps:
-            steps[target] = DropStep(target, max(floor, steps[target].floor))
+            steps[target] = Step(target, Drop(max(floor, steps[target].action.floor)))
         elif self._count < self._most:
-            steps[target] = DropStep(target, floor)
+            steps[target] = Step(target, Drop(floor))
             self._count += 1
         else:
             self._overflow(namespace)
@@ -59,14 +60,14 @@ class Pending:
         if self._overflowed.get(namespace) == added:
             del self._overflowed[namespace]
 
-    def batches(self, size: int) -> Iterator[list[DropStep]]:
+    def batches(self, size: int) -> Iterator[list[Step]]:
         """What is to be dropped now, by namespace, at most ``size`` at a time."""
         for by_target in list(self._steps.values()):
             steps = list(by_target.values())
             for start in range(0, len(steps), size):
                 yield steps[start : start + size]
 
-    def published(self, steps: Sequence[DropStep]) -> None:
+    def published(self, steps: Sequence[Step]) -> None:
         """These were told."""
         for step in steps:
             namespace = step.target.namespace

@@ -66,19 +66,19 @@ class Policies:
     def of(self, model: type[Any]) -> CachePolicy:
         return self._policies.get(model, self._default)
 
-    def ttl(self, model: type[Any]) -> float:
-        """Seconds for one entry with something of this type; another each time."""
+    def ttl(self, model: type[Any]) -> int:
+        """Milliseconds for one entry with something of this type; another each time."""
         ttl = self.of(model).ttl
         return jittered(self._ttl if ttl is None else ttl, random())
 
-    def absent_ttl(self, model: type[Any]) -> float:
+    def absent_ttl(self, model: type[Any]) -> int:
         """The same for an entry that says that there is no such record."""
         return jittered(self.of(model).absent_ttl, random())
 
 
-def jittered(ttl: float, chance: float) -> float:
-    """`ttl`, shorter or longer by up to `TTL_JITTER`; `chance` is from 0 to 1."""
-    return ttl * (1 + TTL_JITTER * (2 * chance - 1))
+def jittered(ttl: float, chance: float) -> int:
+    """`ttl` seconds in milliseconds, fewer or more by up to `TTL_JITTER`; `chance` is 0 to 1."""
+    return max(1, round(ttl * 1000 * (1 + TTL_JITTER * (2 * chance - 1))))
 
 
 def _check_above_zero(name: str, value: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -29,7 +28,6 @@ from .answers import (
     has_misses,
     holds_at_once,
     is_same,
-    known,
     lease_of,
     own_copy,
     read_mode,
@@ -107,18 +105,18 @@ class Reader:
     ) -> tuple[Sequence[RecordReply], list[T | None | Miss]]:
         """What the cache answers by itself. Raises ``CacheUnavailable``."""
         replies = await self._asked(refs, read_mode(options), options.max_age)
-        now = self._link.now()
+        known = form.at(self._link.now())
         if len(refs) == 1:
-            return replies, [known(refs[0], replies[0], now, form)]
-        return replies, await mapped(known, refs, replies, repeat(now), repeat(form))
+            return replies, [known(refs[0], replies[0])]
+        return replies, await mapped(known, refs, replies)
 
     async def _asked(
         self, refs: Sequence[Ref[Any]], mode: ReadMode, max_age: float | None
     ) -> Sequence[RecordReply]:
         passed_over = self._policies.passed_over
-        kept = [ref.model not in passed_over for ref in refs]
-        if all(kept):
+        if passed_over.isdisjoint({ref.model for ref in refs}):
             return await self._link.read(refs, mode=mode, max_age=max_age)
+        kept = [ref.model not in passed_over for ref in refs]
         wanted = [ref for ref, keeps in zip(refs, kept, strict=True) if keeps]
         replies = await self._link.read(wanted, mode=mode, max_age=max_age) if wanted else []
         left = iter(replies)
@@ -185,9 +183,9 @@ class Reader:
             again: Sequence[RecordReply] = await self._link.read(refs, mode=mode, max_age=max_age)
         except CacheUnavailable:
             again = [BUSY] * len(refs)
-        now = self._link.now()
+        known = form.at(self._link.now())
         for place, ref, reply in zip(places, refs, again, strict=True):
-            call.answers[place] = known(ref, reply, now, form)
+            call.answers[place] = known(ref, reply)
         if not set(places) <= call.open().keys():
             call.moments += 1
 

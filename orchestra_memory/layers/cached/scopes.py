@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from ...codec.document import Document
@@ -24,8 +23,7 @@ _LACKING: Final = ""
 """What stands for a field that a document lacks; no sort key is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Records of one type that have these texts in these fields, such as a session's."""
 
     model: type[Record]
@@ -135,13 +133,14 @@ def sort_text(scope: Scope, document: Document) -> bytes:
     """Where a document stands in a window of the scope, ties apart; never empty."""
     values = (value_at(document, order.field) for order in scope.order)
     keys = (_LACKING if value is MISSING else sort_key(value) for value in values)
-    return _APART.join((_mark(scope.order), *keys)).encode()
+    return _APART.join((_mark(scope.model, scope.fields), *keys)).encode()
 
 
 @cache
-def _mark(order: tuple[Order, ...]) -> str:
-    """Tells texts of this order from those of another, which another release may use."""
-    return f"{crc32(repr([(o.field, o.descending) for o in order]).encode()):08x}"
+def _mark(model: type[Record], fields: tuple[str, ...]) -> str:
+    """Tells texts of the order of such scopes from others, which another release may use."""
+    order = [(order.field, order.descending) for order in window_order(model, fields)]
+    return f"{crc32(repr(order).encode()):08x}"
 
 
 def position(scope: Scope, sort: bytes, key: str) -> SortKey | None:
@@ -164,7 +163,7 @@ def _position(scope: Scope, text: bytes) -> SortKey | None:
         mark, *parts = text.decode().split(_APART, len(scope.order) + 1)
     except UnicodeDecodeError:
         return None
-    if mark != _mark(scope.order) or len(parts) != len(scope.order) + 1:
+    if mark != _mark(scope.model, scope.fields) or len(parts) != len(scope.order) + 1:
         return None
     return tuple(parts)
 

@@ -1,13 +1,12 @@
-"""What the cache layer asks of Redis, as values. Every time to live is in seconds."""
+"""What the cache layer asks of Redis: of which entry, and what is to be done with it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ...operations import Ref, Revision
-from .members import Member
-from .scripts import Action, Change, Drop, Filling, KeepAbsent, KeepLive, WindowFilling
+from ...operations import Ref
+from .scripts import Action, Filling, WindowFilling
 
 if TYPE_CHECKING:
     from .scopes import Scope
@@ -23,103 +22,24 @@ class Leased:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFill:
-    """A record as read below; ``payload`` ``None`` says absent, ``b""`` only gives the lease back.
+class RecordFill(NamedTuple):
+    """A record as read below, in the name of a lease; of a window, too, one can be given back."""
 
-    ``version`` is its revision, of an absent one the read's time. Of a window, too, a lease can be
-    given back so.
-    """
-
-    ref: Target
+    target: Target
     token: str
-    version: Revision
-    payload: bytes | None
-    ttl: float
+    filling: Filling
 
 
-@dataclass(frozen=True, slots=True)
-class WindowFill:
-    """The first members of a scope as read below: stored ids with their sort texts."""
+class WindowFill(NamedTuple):
+    """The first members of a scope as read below, in the name of a lease."""
 
     scope: Scope
     token: str
-    version: Revision
-    complete: bool
-    bound: bytes
-    members: tuple[Member, ...]
-    ttl: float
+    filling: WindowFilling
 
 
-@dataclass(frozen=True, slots=True)
-class PutStep:
-    """The record written; ``floor`` is its revision."""
-
-    target: Ref[Any]
-    floor: Revision
-    payload: bytes
-    ttl: float
-
-
-@dataclass(frozen=True, slots=True)
-class AbsentStep:
-    """A record deleted; ``floor`` is the commit's time."""
-
-    target: Ref[Any]
-    floor: Revision
-    ttl: float
-
-
-@dataclass(frozen=True, slots=True)
-class DropStep:
-    """Keep nothing of it but the floor; 0 leaves that as it is."""
+class Step(NamedTuple):
+    """What becomes of an entry by a write."""
 
     target: Target
-    floor: Revision
-
-
-@dataclass(frozen=True, slots=True)
-class WindowStep:
-    """Members that come or move; a sort text of ``b""`` takes one out.
-
-    ``sequence`` is what `Intended` told: after any other write since the window is dropped.
-    """
-
-    target: Scope
-    floor: Revision
-    sequence: int
-    changes: tuple[Member, ...]
-    ttl: float
-
-
-Step: TypeAlias = PutStep | AbsentStep | DropStep | WindowStep
-
-
-def milliseconds(seconds: float) -> int:
-    """At least one, as Redis knows no shorter life."""
-    return max(1, round(seconds * 1000))
-
-
-def action_of(step: Step) -> Action:
-    """What the script is to do."""
-    match step:
-        case PutStep():
-            return KeepLive(step.floor, step.payload, milliseconds(step.ttl))
-        case AbsentStep():
-            return KeepAbsent(step.floor, milliseconds(step.ttl))
-        case DropStep():
-            return Drop(step.floor)
-        case WindowStep():
-            return Change(step.floor, step.sequence, milliseconds(step.ttl), step.changes)
-
-
-def filling_of(fill: RecordFill) -> Filling:
-    """What the script is to keep."""
-    return Filling(fill.version, fill.payload, milliseconds(fill.ttl))
-
-
-def window_filling_of(fill: WindowFill) -> WindowFilling:
-    """What the script is to keep."""
-    return WindowFilling(
-        fill.version, fill.complete, fill.bound, milliseconds(fill.ttl), fill.members
-    )
+    action: Action

@@ -44,10 +44,11 @@ USER: Final = "user_id"
 
 LOOKS: Final = """
 local text = redis.pcall('GET', KEYS[1])
-if type(text) == 'table' then return redis.call('HGETALL', KEYS[1]) end
-return text and {text} or {}
+if type(text) == 'string' then return {text} end
+return text and redis.call('HMGET', KEYS[1], unpack(ARGV)) or {}
 """
-"""What an entry is: the text of a packed one alone, or fields and values by turns."""
+"""What an entry is: the text of a packed one alone, or the values of the fields asked for."""
+FIELDS: Final = ("v", "f", "s", "d", "i", "lx")
 
 SAYS: Final = """
 local replies = {}
@@ -142,7 +143,7 @@ class Tending:
         if epoch is None:
             return Entry()
         key = self._keyspace.record_key(ref, epoch)
-        found = await self._asked("EVAL", LOOKS, 1, key)
+        found = await self._asked("EVAL", LOOKS, 1, key, *FIELDS)
         left = await self._asked("PTTL", key)
         return _entry(ref, _fields(found), left) if found else Entry()
 
@@ -256,28 +257,27 @@ def _text(reply: bytes | str) -> str:
     return reply.decode() if isinstance(reply, bytes) else reply
 
 
-def _fields(found: Sequence[bytes]) -> Mapping[bytes, bytes]:
+def _fields(found: Sequence[bytes | None]) -> Mapping[str, bytes]:
     """Those of an entry, packed or not."""
-    if len(found) > 1:
-        return dict(zip(found[::2], found[1::2], strict=True))
-    values = found[0].split(b":", 4)
-    return dict(zip((b"v", b"f", b"n", b"s", b"d"), values, strict=False))
+    names: Sequence[str] = FIELDS
+    if len(found) == 1:
+        names, found = ("v", "f", "n", "s", "d"), (found[0] or b"").split(b":", 4)
+    return {name: value for name, value in zip(names, found, strict=False) if value is not None}
 
 
-def _entry(ref: Ref[Any], fields: Mapping[bytes, bytes], left_ms: int) -> Entry:
+def _entry(ref: Ref[Any], fields: Mapping[str, bytes], left_ms: int) -> Entry:
     now = time.time_ns() // 1000
-    payload = fields.get(b"d", b"")
+    payload = fields.get("d", b"")
+    expiries = [intent.rpartition(b"=")[2] for intent in fields.get("i", b"").split()]
     row = row_in(ref, payload) if payload else None
     states = {b"L": "record", b"A": "absent"}
     return Entry(
-        state=states.get(fields.get(b"s", b""), "unknown"),
-        floor=_number(fields.get(b"v")),
-        filled_at=_number(fields.get(b"f")),
+        state=states.get(fields.get("s", b""), "unknown"),
+        floor=_number(fields.get("v")),
+        filled_at=_number(fields.get("f")),
         ttl=left_ms / 1000 if left_ms >= 0 else None,
-        intents=sum(
-            (_number(value) or 0) > now for name, value in fields.items() if name.startswith(b"i:")
-        ),
-        leased=(_number(fields.get(b"lx")) or 0) > now,
+        intents=sum((_number(expiry) or 0) > now for expiry in expiries),
+        leased=(_number(fields.get("lx")) or 0) > now,
         size=len(payload),
         document=None if row is None else row.document,
     )

@@ -19,7 +19,7 @@ from ...errors import (
     StorageError,
     Unauthenticated,
 )
-from ...operations import FREE, Billed, Durability, Op, Options, Receipt, Ref
+from ...operations import FREE, Billed, Durability, Op, Options, Patch, Receipt, Ref
 from ...resilience.deadline import Deadline, remaining
 from ...slices import mapped, sliced
 from .below import Below
@@ -71,7 +71,8 @@ class Writer:
         if not ops:
             return await self._inner.write(ops, options=options)
         deadline = Deadline.after(options.timeout)
-        moves = await self._moves(ops)
+        patches = [op for op in ops if isinstance(op, Patch)]
+        moves = await self._moves(patches) if patches else Moves({})
         work = Work(ops, moves.scopes, is_one_commit=options.atomic is not False)
         await mapped(work.touch, range(len(ops)))
         targets, token = work.targets(), self._link.token()
@@ -80,24 +81,19 @@ class Writer:
         receipt = await self._committed(work, targets, token, intended, left)
         if receipt.durability is not Durability.COMMITTED:
             return receipt
-        by_scope = dict(zip(work.scopes, (intended or [])[len(work.last) :], strict=False))
-        outcome = Outcome(work, receipt, by_scope, self._policies)
+        outcome = Outcome(work, receipt, intended, self._policies)
         published = await self._told(outcome.steps(), token)
-        told, billed = published is not None, FREE
-        if unsure := moves.unsure(targets, intended, published):
-            scopes_told, billed = await self._scopes_told(unsure, outcome, deadline)
-            told = told and scopes_told
-        return replace(
-            receipt,
-            cache_invalidation="done" if told else "pending",
-            billed=receipt.billed + billed,
-        )
+        told, billed = published is not None, receipt.billed
+        if moves.refs and (unsure := moves.unsure(targets, intended, published)):
+            scopes_told, more = await self._scopes_told(unsure, outcome, deadline)
+            told, billed = told and scopes_told, billed + more
+        return replace(receipt, cache_invalidation="done" if told else "pending", billed=billed)
 
-    async def _moves(self, ops: Sequence[Op]) -> Moves:
+    async def _moves(self, patches: Sequence[Patch]) -> Moves:
         """The scopes of records that patches move, as far as their ids or the cache tell."""
-        moved = await mapped(moved_by, ops)
+        moved = await mapped(moved_by, patches)
         moves = Moves(
-            dict.fromkeys([op.ref for op, moves in zip(ops, moved, strict=True) if moves])
+            dict.fromkeys([op.ref for op, moves in zip(patches, moved, strict=True) if moves])
         )
         if not moves.refs:
             return moves
@@ -169,7 +165,7 @@ class Writer:
             return await self._inner.write(work.ops, options=options)
         except REFUSALS:
             if intended is not None:
-                await self._told(steps_if_refused(targets, intended, self._policies), token)
+                await self._told(steps_if_refused(targets, intended), token)
             raise
         except BaseException:
             if intended is None:

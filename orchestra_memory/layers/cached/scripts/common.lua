@@ -31,36 +31,57 @@ local function from_string(entry)
   end
 end
 
-local function from_hash(entry, raw)
-  for i = 1, #raw, 2 do
-    local field, value = raw[i], raw[i + 1]
-    if #field <= 2 then
-      entry[field] = value
-    elseif string.sub(field, 1, 2) == 'i:' then
-      local expiry = tonumber(value) or 0
-      entry.intents[string.sub(field, 3)] = expiry
-      if expiry > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
-    end
+local function count_intents(entry)
+  for expiry in string.gmatch(entry.i, '=(%d+)') do
+    if tonumber(expiry) > now() then entry.live = entry.live + 1 else entry.over = entry.over + 1 end
   end
+  if entry.live == 0 then entry.over = math.max(entry.over, 1) end -- whatever else it says
 end
 
--- An entry as a table: its fields of one letter or two as they are, `i:` as `intents` (expiry by
--- token). A key of another form is removed.
-local function load(key)
-  local entry = {key = key, floor = 0, intents = {}, live = 0, over = 0}
-  local raw = redis.pcall('HGETALL', key)
-  if raw.err then from_string(entry) else from_hash(entry, raw) end
+-- When a window ends, in microseconds, however long its key stays; 0 where nothing says so.
+local function ends(entry)
+  return tonumber(entry.x or 0) or 0
+end
+
+-- An entry as a table: its fields of one letter or two, `m` only if that is asked for, but not `d`,
+-- which may be long. `i` has of each intent its token, `=`, its expiry and a space. A key of
+-- another form is removed.
+local function load(key, members)
+  local raw = redis.pcall(
+    'HMGET', key, 'v', 'f', 'n', 's', 'l', 'lx', 'i', 'c', 'b', 'x', 'k', members or 'k'
+  )
+  local entry = {
+    key = key, floor = 0, live = 0, over = 0, known = false,
+    v = raw[1], f = raw[2], n = raw[3], s = raw[4], l = raw[5], lx = raw[6], i = raw[7],
+    c = raw[8], b = raw[9], x = raw[10], k = raw[11], m = members and raw[12]
+  }
+  if raw.err then from_string(entry) end
+  if entry.i and entry.i ~= '' then count_intents(entry) end
   if entry.v then
     entry.floor = tonumber(entry.v) or 0
     entry.filled = tonumber(entry.f)
     entry.known = entry.s and entry.filled and tonumber(entry.v) and true or false
   end
+  if entry.x and ends(entry) <= now() then entry.known = false end
   return entry
 end
 
 local function payload_of(entry)
   if entry.payload_at then return redis.call('GETRANGE', entry.key, entry.payload_at, -1) end
-  return entry.d or ''
+  return redis.call('HMGET', entry.key, 'd')[1] or ''
+end
+
+-- The text of all intents but one, and whether that was among them.
+local function other_intents(entry, token)
+  local rest, found = '', false
+  for intent in string.gmatch(entry.i or '', '[^ ]+') do
+    if string.sub(intent, 1, #token + 1) == token .. '=' then
+      found = true
+    else
+      rest = rest .. intent .. ' '
+    end
+  end
+  return rest, found
 end
 
 -- Keeps what a record is now known to be, and no lease or intent.
@@ -72,16 +93,16 @@ end
 -- What is never forgotten of an entry, as fields and values by turns.
 local function lasting(entry)
   local fields = {'v', entry.v}
-  if entry.n ~= '' then fields[3], fields[4] = 'n', entry.n end
+  if entry.n and entry.n ~= '' then fields[3], fields[4] = 'n', entry.n end
   return fields
 end
 
--- Makes a hash of a packed entry, which ends when that would have, or after `least` milliseconds.
-local function become_hash(entry, fields, least)
+-- Makes a hash of a packed entry, which ends when that would have.
+local function become_hash(entry, fields)
   local left = redis.call('PTTL', entry.key)
   redis.call('DEL', entry.key) -- allowed at the memory limit, as is what follows then
   redis.call('HSET', entry.key, unpack(fields))
-  redis.call('PEXPIRE', entry.key, text(math.max(left, least or 1)))
+  redis.call('PEXPIRE', entry.key, text(math.max(left, 1)))
   entry.payload_at = nil
 end
 
@@ -104,11 +125,11 @@ end
 local function settle(entry)
   if entry.live > 0 or entry.over == 0 then return end
   forget(entry)
-  for token in pairs(entry.intents) do redis.call('HDEL', entry.key, 'i:' .. token) end
-  entry.intents, entry.over = {}, 0
+  redis.call('HDEL', entry.key, 'i')
+  entry.i, entry.over = nil, 0
 end
 
--- The key stays at least so long. Never called where that prolonged the life of what is known.
+-- The key stays at least so long, even where nothing is known of it.
 local function outlive(entry, milliseconds)
   if redis.call('PTTL', entry.key) < milliseconds then
     redis.call('PEXPIRE', entry.key, text(milliseconds))
@@ -119,6 +140,7 @@ local function leased(entry)
   return entry.l and (tonumber(entry.lx) or 0) > now()
 end
 
+-- Whoever fills does so: of an epoch in which nothing was for so long, there is little to lose.
 local function prolong_epoch()
   redis.call('PEXPIRE', KEYS[1], EPOCH_LIFE)
 end

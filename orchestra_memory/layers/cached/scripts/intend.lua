@@ -6,30 +6,39 @@
 
 local life = tonumber(ARGV[4])
 local least = math.max(life, tonumber(ARGV[5]))
+local mine = ARGV[3] .. '=' .. text(now() + life * 1000) .. ' '
 
-local function fence(entry, fields)
-  if entry.payload_at then
-    fields[#fields + 1], fields[#fields + 2] = 'v', entry.v
-    become_hash(entry, fields, least)
-    return
+-- Where nothing is known any more, and nobody else writes, nothing needs to stay for longer.
+local function stay(entry, others)
+  if not entry.x and others == '' then
+    redis.call('PEXPIRE', entry.key, text(least))
+  elseif ends(entry) < now() + least * 1000 then
+    outlive(entry, least)
   end
-  redis.call('HSET', entry.key, unpack(fields))
-  if entry.l then redis.call('HDEL', entry.key, 'l', 'lx') end
-  if entry.d then redis.call('HDEL', entry.key, 'd', 's', 'f') end
-  outlive(entry, least)
+end
+
+local function fence(entry, sequence, others)
+  if entry.payload_at then
+    redis.call('DEL', entry.key) -- allowed at the memory limit, as is what follows then
+    redis.call('HSET', entry.key, 'v', entry.v, 'n', sequence, 'i', mine)
+  else
+    redis.call('HSET', entry.key, 'n', sequence, 'i', others .. mine)
+    if entry.l then redis.call('HDEL', entry.key, 'l', 'lx') end
+    if entry.s and not entry.x then redis.call('HDEL', entry.key, 'd', 's', 'f') end
+  end
+  stay(entry, others)
 end
 
 local function intend(entry)
   settle(entry)
-  local others = entry.live + entry.over - (entry.intents[ARGV[3]] and 1 or 0)
-  local ready = entry.known and others == 0
+  local others = other_intents(entry, ARGV[3])
+  local ready = entry.known and others == ''
   local sequence = text((tonumber(entry.n) or 0) + 1)
-  fence(entry, {'n', sequence, 'i:' .. ARGV[3], text(now() + life * 1000)})
+  fence(entry, sequence, others)
   local floor = text(entry.floor)
   return {sequence, ready and 1 or 0, floor, entry.c or '', entry.b or '', tonumber(entry.k) or 0}
 end
 
 local replies = {'K'}
 for i = 2, #KEYS do replies[i] = intend(load(KEYS[i])) end
-prolong_epoch()
 return replies

@@ -8,28 +8,21 @@ local function argument()
   return ARGV[cursor]
 end
 
--- Removing comes first: it is allowed at the memory limit, and so then is the rest of the script.
--- The other way round a refusal left the data, and no fence.
-local function clear(entry)
-  local mine = entry.intents[ARGV[3]] ~= nil
-  if not entry.payload_at then redis.call('HDEL', entry.key, 'i:' .. ARGV[3], 'l', 'lx') end
-  local alone = mine and entry.live + entry.over == 1
-  return mine, alone
-end
-
-local function raise(entry, floor)
-  if tonumber(floor) > entry.floor then redis.call('HSET', entry.key, 'v', floor) end
-end
-
-local function drop(entry, floor)
-  forget(entry)
-  raise(entry, floor)
+-- Removing what is known comes first: it is allowed at the memory limit, and so then is the rest of
+-- the script. The other way round a refusal left the data, and no fence.
+local function drop(entry, floor, others)
+  if entry.payload_at or entry.s or entry.l then forget(entry) end
+  if tonumber(floor) > entry.floor then
+    redis.call('HSET', entry.key, 'v', floor, 'i', others)
+  elseif entry.i then
+    redis.call('HSET', entry.key, 'i', others)
+  end
   outlive(entry, tonumber(ARGV[4]))
   return 0
 end
 
-local function keep(entry, valid, floor, state, payload, life)
-  if not valid or tonumber(floor) < entry.floor then return drop(entry, floor) end
+local function keep(entry, floor, state, payload, life)
+  redis.call('HDEL', entry.key, 'i')
   pack(entry, floor, state, payload, life)
   return 1
 end
@@ -39,60 +32,62 @@ end
 local SEPARATOR = '\31'
 local BOUND = SEPARATOR .. SEPARATOR
 
-local function without(members, id)
-  local first = string.find(members, BOUND .. id .. SEPARATOR, 1, true)
-  if not first then return members, 0 end
-  local behind = string.find(members, BOUND, first + 2, true)
-  return string.sub(members, 1, first - 1) .. string.sub(members, behind), -1
+-- The members and how many these are once one has this sort text, or with an empty one is out.
+local function with(members, count, id, sort)
+  local named = BOUND .. id .. SEPARATOR
+  local first = string.find(members, named, 1, true)
+  if first then
+    local at = first + #named
+    if string.sub(members, at, at + #sort + 1) == sort .. BOUND then return members, count end
+    local behind = string.find(members, BOUND, at, true)
+    members, count = string.sub(members, 1, first - 1) .. string.sub(members, behind), count - 1
+  end
+  if sort == '' then return members, count end
+  return members .. id .. SEPARATOR .. sort .. BOUND, count + 1
 end
 
--- When it was filled, and when it ends, stay as they were.
-local function change(entry, valid, floor, life, changes)
-  local ends = tonumber(entry.x)
-  if not valid or not ends or ends <= now() then return drop(entry, floor) end
-  local members, count, less = entry.m, tonumber(entry.k), 0
-  for i = 1, #changes, 2 do
-    local id, sort = changes[i], changes[i + 1]
-    members, less = without(members, id)
-    count = count + less
-    if sort ~= '' then
-      members, count = members .. id .. SEPARATOR .. sort .. BOUND, count + 1
-    end
+-- When it was filled, and when it ends, stay as they were. The fence goes as the rest comes.
+local function change(entry, floor, changes)
+  local members, count = entry.m, tonumber(entry.k)
+  for i = 1, #changes, 2 do members, count = with(members, count, changes[i], changes[i + 1]) end
+  if tonumber(floor) < entry.floor then floor = entry.v end
+  if members == entry.m then
+    redis.call('HSET', entry.key, 'i', '', 'v', floor)
+  else
+    redis.call('HSET', entry.key, 'i', '', 'v', floor, 'm', members, 'k', text(count))
   end
-  if tonumber(floor) < entry.floor then floor = text(entry.floor) end
-  redis.call('HSET', entry.key, 'm', members, 'k', text(count), 'v', floor)
-  redis.call('PEXPIRE', entry.key, text(math.min(life, math.ceil((ends - now()) / 1000))))
   return 1
 end
 
 local actions = {}
 
 function actions.L(entry, alone, floor)
-  local payload = argument()
-  return keep(entry, alone, floor, 'L', payload, argument())
+  local payload, life = argument(), argument()
+  return alone and tonumber(floor) >= entry.floor and keep(entry, floor, 'L', payload, life)
 end
 
 function actions.A(entry, alone, floor)
-  return keep(entry, alone, floor, 'A', '', argument())
+  local life = argument()
+  return alone and tonumber(floor) >= entry.floor and keep(entry, floor, 'A', '', life)
 end
 
-function actions.D(entry, _, floor)
-  return drop(entry, floor)
+function actions.D()
+  return nil
 end
 
 function actions.W(entry, alone, floor)
-  local sequence, life, changes = argument(), tonumber(argument()), {}
+  local sequence, changes = argument(), {}
   for i = 1, 2 * tonumber(argument()) do changes[i] = argument() end
-  local same = entry.known and entry.s == 'L' and entry.n == sequence
-  return change(entry, alone and same, floor, life, changes)
+  return alone and entry.known and entry.m and entry.n == sequence and change(entry, floor, changes)
 end
 
 local replies = {'K'}
 for i = 2, #KEYS do
-  local entry = load(KEYS[i])
-  local mine, alone = clear(entry)
   local action, floor = argument(), argument()
-  local kept = actions[action](entry, alone, floor)
+  local entry = load(KEYS[i], action == 'W' and 'm')
+  local others, mine = other_intents(entry, ARGV[3])
+  local alone = mine and others == ''
+  local kept = actions[action](entry, alone, floor) or drop(entry, floor, others)
   replies[i] = {kept, mine and (entry.n or '0') or '-1'}
 end
 return replies

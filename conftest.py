@@ -44,6 +44,19 @@ SAVED = re.compile(r"# (\w+\.py)$", re.MULTILINE)
 SHELLS = ("bash", "console", "sh", "shell")
 
 
+MOST_WORKERS = 4
+"""Each starts servers of its own."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One a processor; none, so that they run here, for files by name and where output is shown."""
+    named = all(Path(argument.partition("::")[0]).is_file() for argument in config.args)
+    watched = config.option.capture == "no" or config.option.trace
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return 0 if named or watched or processors == 1 else min(processors, MOST_WORKERS)
+
+
 def enter(namespace: dict[str, Any]) -> None:
     """Give the document a directory of its own, and an environment that says nothing."""
     directory = TemporaryDirectory(prefix="docs-")

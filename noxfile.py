@@ -138,7 +138,7 @@ def live(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     environment = {"ORCHESTRA_LIVE_NAMESPACE": namespace}
     try:
-        session.run("pytest", "tests/live", *session.posargs, env=environment)
+        session.run("pytest", "-n", "0", "tests/live", *session.posargs, env=environment)
     finally:
         session.run("python", "tests/live/delete_namespace.py", namespace)
 

@@ -7,10 +7,10 @@ one of its fixtures or ``--require`` is used.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, TypeVar
 
 import pytest
 
@@ -30,6 +30,15 @@ PROPERTY = "orchestra_memory.backend"
 
 ORIGINS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 MISSING: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+FOUND = "orchestra_memory.found"
+"""Where a worker of pytest-xdist leaves both for the process that writes the table."""
+
+
+class Worker(Protocol):
+    """What pytest-xdist tells of one of its processes."""
+
+    config: pytest.Config
+    workeroutput: Mapping[str, tuple[dict[str, str], dict[str, str]]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +57,18 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in required(config):
         if name not in REQUIRABLE:
             raise pytest.UsageError(f"--require={name}: known are {', '.join(REQUIRABLE)}")
+    left_at_the_end: dict[str, object] | None = getattr(config, "workeroutput", None)
+    if left_at_the_end is not None:
+        left_at_the_end[FOUND] = (config.stash[ORIGINS], config.stash[MISSING])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker) -> None:
+    if FOUND not in getattr(node, "workeroutput", ()):
+        return  # it did not come to its end
+    origins, missing = node.workeroutput[FOUND]
+    node.config.stash[ORIGINS].update(origins)
+    node.config.stash[MISSING].update(missing)
 
 
 def required(config: pytest.Config) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from orchestra_memory import MemoryItem, SqliteMemory, SystemState
 
 CHILD = """
-import asyncio, sys
+import asyncio, os, sys
 from orchestra_memory import MemoryItem, SqliteMemory
 
 async def put_for_ever(memory, name):
@@ -24,13 +25,19 @@ async def put_for_ever(memory, name):
         print(key, flush=True)
         number += 1
 
-async def main():
+async def main(prefix):
     async with SqliteMemory.open(sys.argv[1]) as memory:
         async with asyncio.TaskGroup() as group:
             for name in "abc":
-                group.create_task(put_for_ever(memory, f"{sys.argv[2]}-{name}"))
+                group.create_task(put_for_ever(memory, f"{prefix}-{name}"))
 
-asyncio.run(main())
+# Each writer is a process of its own, without the time it takes to start Python.
+for line in sys.stdin:
+    if not os.fork():
+        print(os.getpid(), flush=True)
+        asyncio.run(main(line.strip()))
+    _, status = os.wait()
+    print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
 """
 COUNTING_CHILD = """
 import asyncio, sys
@@ -50,21 +57,25 @@ KILLS = 20
 AT_ONCE = 2
 
 
-def acknowledged_until_killed(file: Path, name: str, after: int) -> list[str]:
-    """Run a writer, kill it after so many acknowledgements, and return all it has printed."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(file), name],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    with child:
-        assert child.stdout is not None
-        lines = [child.stdout.readline() for _ in range(after)]
-        child.send_signal(signal.SIGKILL)
-        lines += child.stdout.readlines()
-    assert child.returncode == -signal.SIGKILL
-    return [line.strip() for line in lines if line.endswith("\n")]
+def acknowledged_by_the_killed(file: Path, names: Iterable[int]) -> list[str]:
+    """Run writers one after the other, kill each in its midst, and return all they have printed."""
+    command = [sys.executable, "-c", CHILD, str(file)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=ENVIRONMENT, **pipes) as child:
+        keys = [key for name in names for key in acknowledged_until_killed(child, name)]
+        child.stdin.close()
+    assert child.returncode == 0
+    return keys
+
+
+def acknowledged_until_killed(child: subprocess.Popen[str], name: int) -> list[str]:
+    child.stdin.write(f"{name}\n")
+    child.stdin.flush()
+    writer = int(child.stdout.readline())
+    lines = [child.stdout.readline() for _ in range(3 + 7 * name % 20)]
+    os.kill(writer, signal.SIGKILL)
+    lines += iter(child.stdout.readline, f"ended {-signal.SIGKILL}\n")
+    return [line.strip() for line in lines]
 
 
 @pytest.mark.anyio
@@ -73,15 +84,13 @@ async def test_every_acknowledged_record_outlives_a_killed_process(tmp_path, use
     file = tmp_path / "state.db"
     keys: list[str] = []
 
-    async def kill(number: int) -> None:
-        after = 3 + 7 * number % 20
-        told = partial(acknowledged_until_killed, file, str(number), after)
+    async def kill(names: Iterable[int]) -> None:
+        told = partial(acknowledged_by_the_killed, file, names)
         keys.extend(await anyio.to_thread.run_sync(told))
 
-    for number in range(0, KILLS, AT_ONCE):
-        async with anyio.create_task_group() as group:
-            for other in range(AT_ONCE):
-                group.start_soon(kill, number + other)
+    async with anyio.create_task_group() as group:
+        for first in range(AT_ONCE):
+            group.start_soon(kill, range(first, KILLS, AT_ONCE))
     assert len(keys) > KILLS
     async with SqliteMemory.open(file) as memory:
         found = await memory.get_many(MemoryItem, keys)

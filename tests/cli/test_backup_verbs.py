@@ -71,6 +71,12 @@ def test_a_backup_keeps_what_it_is_given_the_name_of(cli, tmp_path):
     assert (tmp_path / "b.jsonl").read_text() == "another"
 
 
+def test_a_folder_is_no_name_for_a_backup(cli):
+    done = cli("--url", STORE, "backup", ".")
+    assert done.exit_code == 1
+    assert "name another" in done.stderr
+
+
 def test_a_dry_run_counts_and_writes_nothing(cli, tmp_path):
     fill(4)
     plan = answered(cli("--url", STORE, "--json", "backup", "b.jsonl", "--dry-run"))
@@ -169,7 +175,7 @@ def test_record_types_of_ones_own_are_named(command, tmp_path):
 
 @pytest.mark.parametrize("name", ["b.jsonl", "b.jsonl.gz"])
 def test_killed_and_resumed_a_backup_holds_every_record_once(cli, started, tmp_path, name):
-    fill(20_000)
+    fill(10_000)
     part = tmp_path / f"{name}.part"
     process = started("--url", STORE, "backup", name)
     killed_at = wait_for(process, lambda: part.exists() and part.stat().st_size > 50_000)
@@ -177,22 +183,22 @@ def test_killed_and_resumed_a_backup_holds_every_record_once(cli, started, tmp_p
     if not killed_at:
         pytest.skip("it was through before it could be killed")
     report = answered(done)
-    assert (report["records"], report["left_out"]) == (20_000, [])
+    assert (report["records"], report["left_out"]) == (10_000, [])
     assert report["as_of"] is not None
     restored = answered(cli("--url", "sqlite:///other.db", "--json", "restore", name))
-    assert restored["records"] == 20_000
-    assert len(stored("sqlite:///other.db")) == 20_000
+    assert restored["records"] == 10_000
+    assert len(stored("sqlite:///other.db")) == 10_000
 
 
 def test_killed_and_resumed_a_restore_stores_everything(cli, started, tmp_path):
-    fill(20_000)
+    fill(10_000)
     cli("--url", STORE, "backup", "b.jsonl")
     other = "sqlite:///other.db"
     process = started("--url", other, "restore", "b.jsonl")
     kept = tmp_path / ".orchestra" / "imports"
     if not wait_for(process, lambda: any(kept.glob("*.json"))):
         pytest.skip("it was through before it could be killed")
-    assert 0 < len(stored(other)) < 20_000
+    assert 0 < len(stored(other)) < 10_000
     assert answered(cli("--url", other, "--json", "restore", "b.jsonl", "--resume"))
     assert stored(other) == stored()
 

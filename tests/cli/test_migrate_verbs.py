@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -70,6 +72,14 @@ def test_an_undo_shows_what_it_would_do_and_needs_a_yes(cli, legacy):
     assert count(cli) == 0
 
 
+@pytest.mark.parametrize("option", ["--dry-run", "--resume", "--verify"])
+def test_an_undo_does_not_pass_over_an_option(cli, legacy, option):
+    cli("migrate", legacy, "--to", STORE)
+    refused = cli("migrate", "--undo", reports()[0], "--to", STORE, "--yes", option)
+    assert refused.exit_code == 2
+    assert count(cli) == 1
+
+
 def test_an_undo_in_another_store_is_refused(cli, legacy):
     cli("migrate", legacy, "--to", STORE)
     result = cli("migrate", "--undo", reports()[0], "--to", "sqlite:///other.db", "--yes")
@@ -132,6 +142,39 @@ def test_the_schema_is_told_and_upgraded(cli, legacy):
         assert "upgraded 0 of 1" in result.stdout.replace("upgrade ", "upgraded ")
 
 
+V1, V2 = (
+    f"import orchestra_memory as om\n\n\n"
+    f"class Recipe(om.Record, collection='recipes', schema_version={version}):\n    id: str\n"
+    for version in (1, 2)
+)
+BAKE = f"""
+import anyio, {{module}} as bakery, orchestra_memory as om
+
+async def main():
+    async with om.open_memory({STORE!r}) as memory:
+        await memory.put(bakery.Recipe(id="rye"))
+
+anyio.run(main)
+"""
+
+
+def test_record_types_of_ones_own_are_upgraded_where_they_are_named(command, tmp_path):
+    for name, text in (("old_bakery", V1), ("new_bakery", V2)):
+        (tmp_path / f"{name}.py").write_text(text)
+    bake = [sys.executable, "-c", BAKE.format(module="old_bakery")]
+    subprocess.run(bake, check=True, timeout=60)
+
+    def recipes(*arguments):
+        own = ("--url", STORE, "--json", "schema", *arguments, "--import", "new_bakery")
+        done = command(*own)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["versions"]["recipes"]
+
+    assert recipes("status") == {"1": 1}
+    recipes("upgrade")
+    assert recipes("status") == {"2": 1}
+
+
 def test_an_upgrade_in_production_needs_the_name(cli, legacy, monkeypatch):
     cli("migrate", legacy, "--to", STORE)
     monkeypatch.setenv("APP_ENV", "production")
@@ -143,7 +186,7 @@ def test_an_upgrade_in_production_needs_the_name(cli, legacy, monkeypatch):
 
 
 def test_a_run_that_was_killed_is_resumed_verified_and_undone(cli, started, tmp_path):
-    agents = 8_000
+    agents = 4_000
     write(
         tmp_path / "many",
         {f"{n:03}.json": [state(f"a{n}-{i}") for i in range(100)] for n in range(agents // 100)},

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import AsyncClient
+from redis.asyncio import Redis
 
 from orchestra_memory import FirestoreMemory
 from orchestra_memory.backends.firestore.access import close_client
@@ -20,6 +21,13 @@ def database() -> Iterator[Path]:
     """Where a test's file is to be; what is promised here is no matter of the disk."""
     with TemporaryDirectory(dir=MEMORY) as folder:
         yield Path(folder, "memory.db")
+
+
+@pytest.fixture(scope="module")
+async def redis(redis_server) -> AsyncIterator[Redis]:
+    """One client for all: making one takes longer than most tests."""
+    async with Redis.from_url(redis_server.url) as redis:
+        yield redis
 
 
 @pytest.fixture

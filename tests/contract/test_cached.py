@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
-from redis.asyncio import Redis
 
 from orchestra_memory import (
     CachedMemory,
@@ -15,13 +14,6 @@ from orchestra_memory import (
     SqliteMemory,
 )
 from orchestra_memory.testing.contract import MemoryContract
-
-
-@pytest.fixture(scope="module")
-async def redis(redis_server) -> AsyncIterator[Redis]:
-    """One client for all: making one takes longer than most tests."""
-    async with Redis.from_url(redis_server.url) as redis:
-        yield redis
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from redis.asyncio import Redis
 
 from orchestra_memory import (
     Breaker,
@@ -66,9 +65,9 @@ class TestFallbackLocal(MemoryContract):
 
 class TestFallbackSqlite(MemoryContract):
     @pytest.fixture
-    async def memory(self, fallback, use_backend, tmp_path) -> AsyncIterator[FallbackMemory]:
+    async def memory(self, fallback, use_backend, database) -> AsyncIterator[FallbackMemory]:
         use_backend("sqlite")
-        async with SqliteMemory.open(tmp_path / "memory.db") as inner:
+        async with SqliteMemory.open(database) as inner:
             yield await fallback(inner)
 
 
@@ -78,12 +77,11 @@ class TestWholeStack(MemoryContract):
     shows_commits_whole = False
 
     @pytest.fixture
-    async def through(self, redis_server) -> AsyncIterator[Callable]:
+    async def through(self, redis) -> AsyncIterator[Callable]:
         store = uuid4().hex
         async with AsyncExitStack() as stack:
 
             async def cached(inner: MemoryManager) -> CachedMemory:
-                redis = await stack.enter_async_context(Redis.from_url(redis_server.url))
                 return await stack.enter_async_context(CachedMemory(inner, redis, store=store))
 
             yield cached

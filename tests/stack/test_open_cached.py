@@ -137,14 +137,14 @@ async def test_the_description_names_the_cache_without_its_password(
 
 
 async def test_the_settings_reach_the_cache(redis_server: RedisServer) -> None:
-    settings = om.Settings(cache=redis_server.url, cache_ttl=7, url="sqlite:///state.db")
+    settings = om.Settings(cache=redis_server.url, cache_ttl=700, url="sqlite:///state.db")
     async with om.open_memory(settings=settings) as memory, connect(redis_server.url) as redis:
         await memory.put(item())
         name = await cache_name(SqliteUrl("state.db"), settings)
         mark = name.rpartition("/")[2]
         lives = [await redis.pttl(key) async for key in redis.scan_iter(match=f"*{mark}*:r:*")]
     assert lives
-    assert all(6_000 <= life <= 8_000 for life in lives)
+    assert all(600_000 <= life <= 800_000 for life in lives)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import pytest
 
+from orchestra_memory.testing.redis_server import RedisServer
+
 DEAD = "127.0.0.1:1"
 USES_THE_EMULATOR = "def test_it(firestore_emulator): pass"
 
@@ -89,3 +91,24 @@ def test_the_table_is_made_even_where_a_whole_module_is_skipped(pytester):
     result = pytester.runpytest()
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["sqlite * | yes: 1 passed *"])
+
+
+def test_the_table_is_of_every_process_that_ran_tests(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", DEAD)
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    pytester.makepyfile(
+        test_one=USES_THE_EMULATOR,
+        test_two="def test_it(redis_server, use_backend): use_backend('sqlite')",
+    )
+    result = pytester.runpytest_subprocess("-n2", "--dist=loadfile")
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "sqlite * | yes: 1 passed *",
+            "firestore emulator | no: 1 skipped *",
+            "redis * | yes: 1 passed (REDIS_URL) *",
+            "no Firestore emulator (FIRESTORE_EMULATOR_HOST is set, but *",
+        ]
+    )

@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
-async def opened_redis(
-    url: CacheUrl | None, settings: Settings, opened: AsyncExitStack
-) -> Redis | None:
-    if url is None:
-        return None
+async def opened_redis(url: CacheUrl, settings: Settings, opened: AsyncExitStack) -> Redis:
     from .layers.cached.connect import connect
 
     # Whoever waits for a connection in vain is told so before the time of the operation is over.

@@ -12,7 +12,7 @@ from ..domain.agents import Agents
 from ..domain.coordination import Coordination
 from ..domain.performance import performance
 from ..errors import OrchestraMemoryError
-from ..models import AgentState
+from ..models import AgentState, AgentStatus
 from ..operations import Options, Page
 from ..protocol import MemoryManager
 from .consent import Change, agreed
@@ -132,7 +132,12 @@ def stop(target: Target, key: str, change: Change, *, reason: str | None) -> Non
             await Coordination(memory).terminate(key, context=context)
             return await _state(memory, key)
 
-    _preview(target, anyio.run(look))
+    found = anyio.run(look)
+    if found.status == AgentStatus.TERMINATED:
+        # Once more would be one more event, and count one agent less.
+        _tell(target, found, "ended before")
+        return
+    _preview(target, found)
     agreed(target, f"stop the agent {key}", change)
     _tell(target, anyio.run(do), "stopped")
 

@@ -97,7 +97,9 @@ def show(target: Target, key: str, imports: tuple[str, ...]) -> None:
     if target.as_json:
         emit({**facts, "kept": version, "stored": stored})
         return
-    show_facts(facts)
+    # Revisions are there to be compared, not counted.
+    numbers = {name: str(facts[name]) for name in ("revision", "stored_revision") if facts[name]}
+    show_facts({**facts, **numbers})
     for name, value in (("kept", version), ("stored", stored)):
         print(f"{name}:")
         emit(value)

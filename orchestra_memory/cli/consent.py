@@ -12,7 +12,7 @@ from ..plan import Plan
 from ..settings import AppEnv, Settings
 from ..urls import FirestoreUrl, SqliteUrl, StoreUrl
 from .codes import Code
-from .opening import plan_of, settings_of
+from .opening import may_be_served, plan_of, settings_of
 from .output import note
 from .verb import Target
 
@@ -41,15 +41,8 @@ def consent(target: Target, what: str, *, yes: bool, confirm: str | None) -> Non
 
 
 def needs_name(plan: Plan, settings: Settings) -> bool:
-    """Whether `plan` is production, or may be: a database at Google of which nothing else is said.
-
-    From a laptop where ``APP_ENV`` is unset, a URL reaches the same data.
-    """
-    if settings.app_env is AppEnv.PRODUCTION:
-        return True
-    store = plan.store
-    real = isinstance(store, FirestoreUrl) and store.emulator is None
-    return real and settings.app_env is None
+    """Whether `plan` is production, or may be."""
+    return settings.app_env is AppEnv.PRODUCTION or may_be_served(plan, settings)
 
 
 def name_of(store: StoreUrl) -> str:

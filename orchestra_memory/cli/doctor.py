@@ -18,17 +18,17 @@ from ..opening import cache_name
 from ..plan import Plan
 from ..settings import Settings
 from ..stack import open_memory
-from ..urls import FirestoreUrl
+from ..urls import FirestoreUrl, SqliteUrl
 from .checks.cache import cache_findings
 from .checks.credentials import credential_findings
 from .checks.expiry import expiry_findings
 from .checks.journal import journal_findings
 from .checks.schemas import schema_findings
 from .checks.setup import index_finding, settings_finding, stack_findings, version_finding
-from .checks.store import store_findings
+from .checks.store import STORE, store_findings
 from .checks.tools import tool_findings
 from .codes import Code
-from .findings import Finding, Grade, fail
+from .findings import Finding, Grade, fail, warn
 from .opening import plan_of, settings_of
 from .output import clean, console, emit, is_terminal
 from .verb import Target
@@ -37,6 +37,8 @@ Tell: TypeAlias = Callable[[Finding], None]
 
 PATIENCE: Final = 20.0
 """Seconds for one thing to be found."""
+FIRST_CALL: Final = 10.0
+"""Seconds for a call of the store at least: who is slow is told from who hangs."""
 _STYLES: Final = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "bold red"}
 
 
@@ -96,7 +98,7 @@ async def _examine(target: Target, tell: Tell) -> None:
     for finding in stack_findings(plan):
         tell(finding)
     if await _has_credentials(plan, settings, tell):
-        await _told("store", _store(target, settings, plan), tell)
+        await _told(STORE, _store(target, settings, plan), tell)
         if isinstance(plan.store, FirestoreUrl):
             await _told("expiry", expiry_findings(plan.store, settings), tell)
     await _told("redis", _cache(plan, settings), tell)
@@ -136,11 +138,18 @@ async def _next(what: str, findings: AsyncGenerator[Finding]) -> Finding | None:
 
 
 async def _store(target: Target, settings: Settings, plan: Plan) -> AsyncGenerator[Finding]:
+    if isinstance(plan.store, SqliteUrl) and not await anyio.Path(plan.store.path).exists():
+        yield warn(
+            STORE,
+            f"there was no {plan.store.path} here: an empty one is made",
+            "does your program run here? ORCHESTRA_URL or ORCHESTRA_HOME says where its file is",
+        )
     # The store alone: the cache is looked at by itself, and what a journal holds is not replayed by
     # who only looks.
-    async with open_memory(target.url, cache="none", fallback=False, settings=settings) as memory:
+    patient = settings.model_copy(update={"timeout": max(settings.timeout, FIRST_CALL)})
+    async with open_memory(target.url, cache="none", fallback=False, settings=patient) as memory:
         down = False
-        async for finding in store_findings(memory, plan):
+        async for finding in store_findings(memory, plan, allowed=settings.timeout):
             down = down or finding.grade is Grade.FAIL
             yield finding
         if not down:

@@ -13,7 +13,7 @@ from typing import cast
 from ..resilience.journal import Entry, JournalFile, entries_in, journals
 from ..values import from_micros
 from .checks.durations import duration
-from .output import clean, plain
+from .output import clean, counted, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,23 @@ class Held:
         except (ValueError, RecursionError):
             return None
         return cast("dict[str, object]", said) if isinstance(said, dict) else None
+
+
+def age_of(file: JournalFile, now: datetime) -> float:
+    """Seconds for which what waits in it has waited at most."""
+    return 0.0 if file.oldest is None else (now - from_micros(file.oldest)).total_seconds()
+
+
+def waits_in(file: JournalFile, now: datetime) -> str:
+    """How much waits in a journal, and for how long."""
+    if not file.entries:
+        return "nothing waits"
+    number = counted(file.entries, "entry waits", "entries wait")
+    return f"{number}, for {duration(age_of(file, now))} at most, {file.bytes:,} bytes"
+
+
+def dead_in(file: JournalFile) -> str:
+    return counted(file.dead_letters, "dead letter", "dead letters")
 
 
 async def held_in(directory: Path) -> tuple[list[Held], list[JournalFile]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +16,10 @@ from ..resilience.journal import Bounds, Journal, JournalFile, journals
 from ..resilience.journal.files import DAMAGED, PREFIX
 from ..resilience.journal.medium import detect
 from ..values import from_micros, utc_now
-from .checks.durations import duration
 from .codes import Code
-from .held import Held, export_line, facts_of, held_in, line_of
+from .held import Held, dead_in, export_line, facts_of, held_in, line_of, waits_in
 from .opening import settings_of
-from .output import clean, emit, note
+from .output import clean, counted, emit, note
 from .private_file import write_lines
 from .verb import Target
 
@@ -106,26 +104,22 @@ def _file_facts(file: JournalFile) -> dict[str, object]:
 
 
 def _show_status(directory: Path, files: list[JournalFile]) -> None:
-    now = utc_now()
-    print(f"{directory}: {len(files) or 'no'} journals")
+    print(f"{directory}: {counted(len(files), 'journal', 'journals') if files else 'no journals'}")
     for file in files:
-        print("  ".join(_said(file, now)))
+        print(file.path.name, *(f"  {line}" for line in _said(file)), sep="\n")
 
 
-def _said(file: JournalFile, now: datetime) -> Iterable[str]:
+def _said(file: JournalFile) -> Iterable[str]:
+    """Short lines, that a narrow terminal has room for."""
     process = "?" if file.holder is None else file.holder
-    yield file.path.name
-    yield f"in use by process {process}" if file.living else f"left behind by process {process}"
+    whose = f"in use by process {process}" if file.living else f"left behind by process {process}"
     if file.refusal is not None:
-        yield clean(file.refusal)
+        yield f"{whose}; {clean(file.refusal)}"
         return
-    yield f"{file.entries:,} entries, {file.bytes:,} bytes, for {clean(file.target)}"
-    if file.oldest is not None:
-        yield f"oldest {duration((now - from_micros(file.oldest)).total_seconds())}"
-    if file.dead_letters:
-        yield f"{file.dead_letters:,} dead letters"
-    if file.damaged:
-        yield "damaged"
+    yield f"{whose}, for {clean(file.target)}"
+    dead = [dead_in(file)] if file.dead_letters else []
+    damaged = ["damaged"] if file.damaged else []
+    yield "; ".join([waits_in(file, utc_now()), *dead, *damaged])
 
 
 def list_(target: Target, given: Path | None, chosen: Chosen, *, show: bool) -> None:
@@ -155,13 +149,16 @@ def _tell_refused(refused: Iterable[JournalFile]) -> None:
 
 
 def export(target: Target, given: Path | None, file: str) -> None:
+    if file != STDOUT and Path(file).exists():
+        # It may be all there is of what has been discarded since.
+        raise typer.BadParameter(f"there is a {file} already; name another file, or remove it")
     held, refused = anyio.run(held_in, directory_of(target, given))
     lines = map(export_line, held)
     if file == STDOUT:
         sys.stdout.buffer.writelines(lines)
     else:
         write_lines(Path(file), lines)
-    text = f"exported {len(held):,} entries"
+    text = f"exported {counted(len(held), 'entry', 'entries')}"
     if file == STDOUT:
         note(text)
     elif target.as_json:
@@ -181,9 +178,11 @@ def discard(target: Target, given: Path | None, chosen: Chosen, *, yes: bool) ->
         _show_discarded(target, anyio.run(_discard, directory, dead))
     else:
         _show_list(target, dead, show=False)
-        note(f"{len(dead):,} entries would be lost for good; add --yes to discard them")
+        lost = counted(len(dead), "entry", "entries")
+        note(f"{lost} would be lost for good; add --yes to discard them")
     if living:
-        note(f"{living:,} entries are left alone: living processes have their journals open")
+        left = counted(living, "entry is", "entries are")
+        note(f"{left} left alone: living processes have their journals open")
     _tell_refused(refused)
     sys.stdout.flush()
     if dead and not yes:
@@ -222,4 +221,4 @@ def _show_discarded(target: Target, number: int) -> None:
     if target.as_json:
         emit({"discarded": number})
     else:
-        print(f"discarded {number:,} entries")
+        print(f"discarded {counted(number, 'entry', 'entries')}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .verb import Confirm, NoCache, Resume, Target, Yes, verb
+from .verb import Confirm, Imports, NoCache, Resume, Target, Yes, verb
 
 schema: typer.Typer = typer.Typer(
     no_args_is_help=True, help="The schema versions of what is stored."
@@ -67,6 +67,11 @@ def migrate(  # noqa: PLR0913 -- an option each
     if (source is None) == (undo is None):
         raise typer.BadParameter("give either a PATH to migrate or --undo REPORT")
     if undo is not None:
+        if dry_run or resume or verify:
+            raise typer.BadParameter(
+                "--undo goes with none of --dry-run, --resume and --verify; without --yes it only "
+                "says what it would delete"
+            )
         work.take_back(target, undo, work.Consent(yes, confirm), no_cache=no_cache)
     elif source is not None:
         choices = work.Choices(dry_run, resume, verify, report, max_mib, no_cache)
@@ -75,11 +80,11 @@ def migrate(  # noqa: PLR0913 -- an option each
 
 @schema.command("status")
 @verb
-def schema_status(target: Target) -> None:
+def schema_status(target: Target, *, imports: Imports = None) -> None:
     """How many documents there are of each schema version. Reads every document."""
     from . import schema as work
 
-    work.status(target)
+    work.status(target, tuple(imports or ()))
 
 
 @schema.command("upgrade")
@@ -87,6 +92,7 @@ def schema_status(target: Target) -> None:
 def schema_upgrade(
     target: Target,
     *,
+    imports: Imports = None,
     dry_run: DryRun = False,
     resume: Resume = False,
     no_cache: NoCache = False,
@@ -95,4 +101,4 @@ def schema_upgrade(
     """Store documents of older versions anew in the form of this one, in place."""
     from . import schema as work
 
-    work.upgrade(target, work.Choices(dry_run, resume, no_cache, confirm))
+    work.upgrade(target, work.Choices(tuple(imports or ()), dry_run, resume, no_cache, confirm))

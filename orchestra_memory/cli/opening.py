@@ -58,7 +58,7 @@ async def opened_to_write(target: Target, *, no_cache: bool) -> AsyncIterator[Me
     cache = _cache(no_cache=no_cache)
     async with open_memory(target.url, cache=cache, fallback=False, settings=settings) as memory:
         yield memory
-    if _matters(plan, settings) and no_cache:
+    if plan.cache is None and (_matters(plan, settings) or may_be_served(plan, settings)):
         note("if others read through a cache, run where it is configured: " + INVALIDATE)
 
 
@@ -76,6 +76,16 @@ def _matters(plan: Plan, settings: Settings) -> bool:
     """Whether others may depend on what the store and a cache in front of it say."""
     served = settings.app_env is not None and settings.app_env.is_served
     return served and isinstance(plan.store, FirestoreUrl)
+
+
+def may_be_served(plan: Plan, settings: Settings) -> bool:
+    """Whether this may be production for all that is said: a database at Google, and no more.
+
+    From a laptop where ``APP_ENV`` is unset, a URL reaches the same data.
+    """
+    store = plan.store
+    real = isinstance(store, FirestoreUrl) and store.emulator is None
+    return real and settings.app_env is None
 
 
 def _cache(*, no_cache: bool) -> str | None:

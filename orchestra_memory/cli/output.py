@@ -36,6 +36,11 @@ def emit(value: object) -> None:
     print(json.dumps(plain(value), ensure_ascii=escaped, allow_nan=False))
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """So many of something: ``1 entry``, ``2 entries``."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def plain(value: object) -> object:
     """A stored value in JSON's own types: times as ISO 8601, bytes as base64, NaN as null."""
     if isinstance(value, Mapping):

@@ -12,6 +12,7 @@ import anyio
 import typer
 
 from ..assembly import assembled
+from ..errors import Unavailable
 from ..layers.fallback.queue import Queue
 from ..layers.fallback.replay import Drained, Replayer
 from ..opening import cache_name
@@ -23,7 +24,7 @@ from .codes import Code
 from .imports import import_all
 from .journal import LIMITLESS, directory_of
 from .opening import plan_of, refuse_silence, settings_of
-from .output import emit, note
+from .output import counted, emit, note
 from .verb import Target
 
 
@@ -38,12 +39,16 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it: ``entries`` taken over, ``unknown`` why some cannot be replayed here."""
+    """What became of it: ``entries`` taken over, ``unknown`` why some cannot be replayed here.
+
+    ``in_use`` entries wait in journals of living processes.
+    """
 
     entries: int
     drained: Drained
     unknown: Mapping[str, int]
     left_alone: tuple[JournalFile, ...]
+    in_use: int
 
     @property
     def is_whole(self) -> bool:
@@ -67,9 +72,10 @@ async def _replay(target: Target, directory: Path, choices: Choices) -> Outcome:
     settings = settings_of(target)
     plan = plan_of(target, settings, no_cache=choices.no_cache)
     refuse_silence(plan, settings, no_cache=choices.no_cache)
-    found = [file for file in await journals(directory, target=None) if not file.living]
-    if not found:
-        return Outcome(0, Drained(0, 0, 0, 0, None), {}, ())
+    found = await journals(directory, target=None)
+    in_use = sum(file.entries for file in found if file.living)
+    if all(file.living for file in found):
+        return Outcome(0, Drained(0, 0, 0, 0, None), {}, (), in_use)
     async with (
         _store(plan, settings) as (store, known_by),
         Journal.open(directory, target=known_by, bounds=LIMITLESS) as journal,
@@ -79,8 +85,12 @@ async def _replay(target: Target, directory: Path, choices: Choices) -> Outcome:
         if choices.dead_letters:
             for letter in await journal.dead_letters():
                 await queue.revive(letter.number)
-        drained = await Replayer(store, queue, policies={}).drain()
-        return Outcome(adoption.entries, drained, queue.unknown(), adoption.left)
+        try:
+            drained = await Replayer(store, queue, policies={}).drain()
+        except Unavailable:
+            note("nothing is lost: what was not written waits in its journal for the next time")
+            raise
+        return Outcome(adoption.entries, drained, queue.unknown(), adoption.left, in_use)
 
 
 @asynccontextmanager
@@ -107,21 +117,25 @@ def _report(target: Target, outcome: Outcome) -> None:
     if target.as_json:
         emit({**counts, "paused": drained.paused, "unknown": dict(outcome.unknown)})
     else:
-        print(f"replayed {drained.replayed:,} of {outcome.entries:,} entries taken over")
+        taken = counted(outcome.entries, "entry", "entries")
+        print(f"replayed {drained.replayed:,} of {taken} taken over")
     for text in _remarks(outcome):
         note(text)
 
 
 def _remarks(outcome: Outcome) -> list[str]:
     drained = outcome.drained
-    remarks = [f"{number:,} entries: {why}" for why, number in outcome.unknown.items()]
+    remarks = [
+        f"{counted(number, 'entry', 'entries')}: {why}" for why, number in outcome.unknown.items()
+    ]
     remarks += [f"{file.path.name} was left alone: {file.refusal}" for file in outcome.left_alone]
     told = {
         f"{drained.conflicts:,} in conflict: orchestra-memory conflicts list": drained.conflicts,
-        f"{drained.dead_letters:,} dead letters: orchestra-memory journal list --dead-letters": (
-            drained.dead_letters
-        ),
-        f"{drained.left:,} entries wait on": drained.left,
+        f"{counted(drained.dead_letters, 'dead letter', 'dead letters')}: "
+        "orchestra-memory journal list --dead-letters": drained.dead_letters,
+        f"{counted(drained.left, 'entry waits', 'entries wait')} on": drained.left,
+        f"{counted(outcome.in_use, 'entry is', 'entries are')} left to the living processes whose "
+        "journals they wait in": outcome.in_use,
         f"paused: {drained.paused}": drained.paused,
     }
     return [*remarks, *(text for text, holds in told.items() if holds)]

@@ -11,9 +11,11 @@ from pathlib import Path
 import anyio
 import typer
 
+from ..record import Record
 from ..transfer.migrate import SchemaReport, UpgradeOptions, schema_status, upgrade_schema
 from .codes import Code
 from .consent import consent
+from .imports import import_all, models_with
 from .opening import opened, opened_to_write, plan_of, settings_of
 from .output import clean, emit, is_terminal, new_table, note, print_table
 from .progress import Counter
@@ -24,15 +26,17 @@ from .verb import Target
 class Choices:
     """What the options say."""
 
+    imports: tuple[str, ...]
     dry_run: bool
     resume: bool
     no_cache: bool
     confirm: str | None
 
 
-def status(target: Target) -> None:
+def status(target: Target, imports: tuple[str, ...]) -> None:
+    import_all(imports)
     with Counter("documents") as counter:
-        report = anyio.run(_status, target, counter)
+        report = anyio.run(_status, target, models_with(imports), counter)
     if target.as_json:
         emit({"versions": report.as_dict()["versions"], "older": report.older})
     else:
@@ -41,9 +45,13 @@ def status(target: Target) -> None:
             note("bring the older ones up to date with: orchestra-memory schema upgrade")
 
 
-async def _status(target: Target, counter: Counter) -> SchemaReport:
+async def _status(
+    target: Target, models: tuple[type[Record], ...], counter: Counter
+) -> SchemaReport:
     async with opened(target) as memory:
-        return await schema_status(memory, on_page=lambda report: counter.show(_total(report)))
+        return await schema_status(
+            memory, models=models, on_page=lambda report: counter.show(_total(report))
+        )
 
 
 def _total(report: SchemaReport) -> int:
@@ -68,6 +76,7 @@ def _show(report: SchemaReport) -> None:
 
 
 def upgrade(target: Target, choices: Choices) -> None:
+    import_all(choices.imports)
     if not choices.dry_run:
         what = "store older documents anew"
         consent(target, what, yes=True, confirm=choices.confirm)
@@ -82,6 +91,7 @@ def upgrade(target: Target, choices: Choices) -> None:
 
 async def _upgrade(target: Target, choices: Choices, counter: Counter) -> SchemaReport:
     options = UpgradeOptions(
+        models=models_with(choices.imports),
         dry_run=choices.dry_run,
         checkpoint=_checkpoint(target, choices),
         resume=choices.resume,

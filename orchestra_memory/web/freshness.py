@@ -80,6 +80,7 @@ class SharedHealth:
     async def _find_out(self) -> None:
         try:
             health = await self._ask()
-        except OrchestraMemoryError as error:
+        except (OrchestraMemoryError, RuntimeError) as error:
+            # The latter is how a layer answers that is not entered, or not any more.
             health = Health(MEMORY, Status.DOWN, f"{type(error).__name__}: {error}")
         self._seen, self._seen_at = Seen(health, utc_now()), self._clock()

@@ -87,4 +87,5 @@ def started():
 def cache(redis_server, monkeypatch):
     """The environment names the Redis of the tests."""
     monkeypatch.setenv("ORCHESTRA_CACHE", redis_server.url)
+    monkeypatch.setenv("ORCHESTRA_CACHE_TIMEOUT", "5")  # a busy machine is not what is tested
     return redis_server.url

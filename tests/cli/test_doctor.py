@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,6 +15,7 @@ import anyio
 import pytest
 
 import orchestra_memory as om
+from orchestra_memory.cli import doctor
 from orchestra_memory.opening import cache_name
 from orchestra_memory.resilience.journal import DocumentKey, Draft, Journal
 from orchestra_memory.testing import redis_server as redis_servers
@@ -66,6 +68,22 @@ def test_firestore_is_asked_for_its_time(findings, firestore):
     assert "Firestore" in text(found["clock"])
     assert grades(found["expiry"]) == ["ok"]
     assert "emulator" in text(found["expiry"])
+
+
+def test_a_store_that_hangs_is_called_what_it_is(findings, monkeypatch):
+    monkeypatch.setattr(doctor, "FIRST_CALL", 0.3)
+    monkeypatch.setenv("ORCHESTRA_TIMEOUT", "0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        (found,) = findings("--url", f"firestore://demo?emulator=127.0.0.1:{port}")["store"]
+    assert found["grade"] == "fail"
+    assert "no answer in 0.3 s" in found["detail"]
+
+
+def test_a_file_that_was_not_there_is_told_from_the_one_that_is_looked_for(findings):
+    first, again = findings(), findings()
+    assert "there was no .orchestra/memory.db here" in text(first["store"])
+    assert "store" not in again
 
 
 def test_a_store_of_this_machine_has_no_clock_of_its_own(findings):
@@ -133,7 +151,7 @@ def test_a_redis_that_does_not_answer(findings, monkeypatch):
     monkeypatch.setenv("ORCHESTRA_CACHE", f"redis://orchestra:hunter2@127.0.0.1:{free_port()}")
     found = findings()
     assert grades(found["redis"]) == ["fail"]
-    assert "no connection" in text(found["redis"])
+    assert "the connection was refused" in text(found["redis"])
     assert "hunter2" not in str(found)
     assert grades(found["probe"]) == ["ok"]
 

@@ -11,14 +11,22 @@ from orchestra_memory.cli.checks.cache import remedy_of, rights_findings, set_up
 from orchestra_memory.cli.checks.clock import clock_finding
 from orchestra_memory.cli.checks.durations import duration
 from orchestra_memory.cli.checks.expiry import policy_findings, wanted
-from orchestra_memory.cli.checks.journal import LONG, file_findings, medium_finding
+from orchestra_memory.cli.checks.journal import (
+    LONG,
+    file_findings,
+    medium_finding,
+    room_findings,
+)
 from orchestra_memory.cli.checks.schemas import Sampled, said_of
+from orchestra_memory.cli.checks.store import speed_findings
 from orchestra_memory.errors import CacheUnavailable
+from orchestra_memory.health import Health, Status
 from orchestra_memory.layers.cached.checkup import TENDING, Rights, commands_by_right
 from orchestra_memory.layers.cached.failures import MEANING, unavailable
 from orchestra_memory.layers.cached.tending import Server
 from orchestra_memory.resilience.journal import JournalFile
 from orchestra_memory.urls import FirestoreUrl
+from orchestra_memory.values import from_micros
 
 from .conftest import REPOSITORY
 
@@ -107,7 +115,7 @@ def test_every_failure_of_redis_has_a_remedy(kind):
 
 
 def test_the_remedies_go_by_kinds_that_exist():
-    for kind in ("auth", "oom", "readonly"):
+    for kind in ("auth", "oom", "readonly", "name", "tls", "connection", "deadline", "error"):
         assert remedy_of(unavailable(kind)) != remedy_of(CacheUnavailable("unheard of"))
 
 
@@ -162,24 +170,44 @@ def file(name="journal-a.db", *, living=True, minutes=1.0, entries=0, **fields):
         (file(entries=30_000, dead_letters=10_000), ["warn", "warn"]),
         (file(entries=1, bytes=60 << 20), ["warn"]),
         (file(living=False, entries=3), ["warn"]),
-        (file(living=False, dead_letters=2), ["warn", "warn"]),
+        (file(living=False), ["ok"]),
+        (file(living=False, dead_letters=2), ["ok", "warn"]),
         (file(entries=1, dead_letters=1), ["ok", "warn"]),
         (file(living=False, refusal="its entries are for another"), ["warn"]),
         (file(living=False, entries=1, damaged=True), ["warn", "fail"]),
     ],
 )
 def test_a_journal_is_graded_by_what_it_holds_and_who_has_it(journal, grades):
-    found = list(file_findings([journal], NOW))
+    found = list(file_findings([journal], from_micros(NOW)))
     assert [each.grade for each in found] == grades
     assert all(each.remedy for each in found if each.grade != "ok")
 
 
 def test_journals_in_use_with_nothing_in_them_are_told_together():
-    found = list(file_findings([file("a"), file("b"), file("c", entries=1)], NOW))
+    files = [file("a"), file("b"), file("c", entries=1)]
+    found = list(file_findings(files, from_micros(NOW)))
     assert [each.detail.partition(";")[0] for each in found] == [
         "2 are in use (process 7, 7)",
         "c: 1 entry waits, for 60 seconds at most, 0 bytes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("free", "grades"), [(1 << 30, []), (63 << 20, ["warn"]), (1 << 19, ["fail"]), (0, ["fail"])]
+)
+def test_a_disk_without_room_for_an_outage_is_named_before_there_is_one(free, grades):
+    found = list(room_findings(Path("journals"), free))
+    assert [each.grade for each in found] == grades
+    assert all("make room" in each.remedy for each in found)
+
+
+@pytest.mark.parametrize(
+    ("latency", "answered", "grades"),
+    [(0.1, True, []), (2.1, True, ["warn"]), (None, True, []), (10.0, False, [])],
+)
+def test_a_store_that_answers_too_late_for_calls_is_named(latency, answered, grades):
+    health = Health("firestore", Status.OK, latency=latency, answered=answered)
+    assert [each.grade for each in speed_findings(health, 2.0)] == grades
 
 
 URL = FirestoreUrl("p", "(default)")

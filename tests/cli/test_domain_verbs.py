@@ -104,6 +104,14 @@ class TestAgents:
         (event,) = lines(at("--json", "coordination", "list", "--type", "termination"))
         assert event["context"] == {"reason": "night"}
 
+    def test_one_that_has_ended_is_not_stopped_again(self, at):
+        lived()
+        for _ in range(2):
+            assert at("agents", "stop", BAKER, "--yes").exit_code == 0
+        assert "ended before" in at("agents", "stop", BAKER).stdout
+        (system,) = lines(at("--json", "system", "show"))
+        assert system["current_agent_count"] == 0
+
     def test_one_is_resumed_with_what_it_had(self, at):
         lived()
         assert at("agents", "resume", "baker", "b1").exit_code == 2

@@ -46,7 +46,8 @@ def test_status_tells_whose_journals_there_are_and_what_waits(cli):
     assert facts["medium"] in {"persistent", "ephemeral"}
     done = cli("journal", "status")
     assert "left behind by process" in done.stdout
-    assert "2 entries" in done.stdout
+    assert "2 entries wait" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80 + len(file["store"])
     assert "journal replay" in done.stderr
     with living():
         assert "in use by process" in cli("journal", "status").stdout
@@ -56,7 +57,7 @@ def test_status_has_an_exit_code_for_what_somebody_has_to_look_at(cli):
     left_behind(put("a"), refused=["a"])
     done = cli("journal", "status")
     assert done.exit_code == 3
-    assert "1 dead letters" in done.stdout
+    assert "1 dead letter" in done.stdout
 
 
 def test_status_tells_what_it_cannot_read(cli):
@@ -138,12 +139,24 @@ def test_export_writes_operations_that_can_be_read_again(cli, tmp_path):
     assert keys_left() == ["a", "b"]
 
 
+def test_export_replaces_nothing_that_was_saved_before(cli, tmp_path):
+    left_behind(put("a"))
+    file = tmp_path / "saved.jsonl"
+    assert cli("journal", "export", file).exit_code == 0
+    saved = file.read_bytes()
+    cli("journal", "discard", "--yes")
+    done = cli("journal", "export", file)
+    assert done.exit_code == 2
+    assert "name another file" in done.stderr
+    assert file.read_bytes() == saved
+
+
 def test_export_goes_to_standard_output_too(command):
     left_behind(put("a"))
     done = command("journal", "export", "-")
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["key"] == "a"
-    assert b"exported 1 entries" in done.stderr
+    assert b"exported 1 entry" in done.stderr
 
 
 def test_discard_says_what_it_would_do_and_does_nothing(cli):
@@ -203,7 +216,7 @@ def test_discard_leaves_what_it_cannot_read(cli):
     (DIRECTORY / "journal-x.db").write_text("no database at all" * 100)
     left_behind(put("a"))
     done = cli("journal", "discard", "--yes")
-    assert (done.exit_code, done.stdout) == (3, "discarded 1 entries\n")
+    assert (done.exit_code, done.stdout) == (3, "discarded 1 entry\n")
     assert "header cannot be read" in done.stderr
     assert (DIRECTORY / "journal-x.db").exists()
 
@@ -231,8 +244,9 @@ def test_replay_writes_to_the_namespaces_that_were_meant(cli, monkeypatch):
 def test_replay_leaves_journals_in_use_alone(cli):
     left_behind(put("a"))
     with living():
-        (done,) = said(cli("journal", "replay", "--json"))
-        assert done["taken_over"] == 0
+        done = cli("journal", "replay", "--json")
+        assert said(done)[0]["taken_over"] == 0
+        assert "1 entry is left to the living processes" in done.stderr
     assert keys_left() == ["a"]
     assert texts("a") == [None]
 
@@ -260,6 +274,7 @@ def test_replay_loses_nothing_where_the_store_does_not_answer(cli, monkeypatch):
     monkeypatch.setenv("ORCHESTRA_TIMEOUT", "0.3")
     done = cli("journal", "replay", "--url", url)
     assert done.exit_code == 4
+    assert "nothing is lost" in done.stderr
     assert keys_left() == ["a"]
 
 
@@ -271,7 +286,7 @@ def test_replay_of_a_record_type_needs_the_module_that_declares_it(cli, tmp_path
     left_unknown("a", collection="mine", model="Mine")
     done = cli("journal", "replay", "--json")
     assert said(done, 3)[0]["left"] == 0
-    assert "1 entries: mine: an operation on the record type 'Mine'" in done.stderr
+    assert "1 entry: mine: an operation on the record type 'Mine'" in done.stderr
     assert keys_left() == ["a"]
     assert cli("journal", "replay", "--import", "no_such_module").exit_code == 1
     (done,) = said(cli("journal", "replay", "--import", "types_of_mine", "--json"))

@@ -98,3 +98,19 @@ async def test_what_is_taken_over_at_the_start(
     store.heal()
     async with made(tmp_path, store, drain=8.0):
         assert lines(caplog, "took over") == ["WARNING took over 1 write left behind"]
+
+
+async def test_what_was_taken_over_is_said_to_be_replayed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FaultyMemory(LocalMemory())
+    async with made(tmp_path, store) as memory:
+        store.fail()
+        await memory.put(MemoryItem(user_id="ann"))
+    store.heal()
+    caplog.clear()
+    async with made(tmp_path, store):
+        (begun,) = await told(caplog, "recovering after")
+        assert "1 write waits" in begun
+        (ended,) = await told(caplog, "normal after")
+        assert "0 writes wait" in ended

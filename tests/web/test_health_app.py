@@ -151,6 +151,16 @@ async def test_before_it_is_open_and_after_it_is_closed_it_is_not_ready() -> Non
         opened.clear()
 
 
+@pytest.mark.parametrize("layer", [{"journal": "journal"}, {"cache": "redis://127.0.0.1:1"}, {}])
+async def test_a_memory_that_was_closed_under_it_is_down(
+    layer: dict[str, str], bare_environment: Any
+) -> None:
+    async with om.open_memory("sqlite:///state.db", **layer) as memory:
+        app = health_app(memory, fresh=0)
+        assert (await asked(app, "/readyz")).status_code == 200
+    assert [(await asked(app, path)).status_code for path in PATHS] == [503, 200, 503]
+
+
 async def test_environment_and_version_are_told_as_they_are_given() -> None:
     memory = Told(being(Status.OK))
     body = await body_of(health_app(memory, environment="canary", version="2026.11"))

@@ -56,6 +56,13 @@ REMEDIES: Final = {
     "(auth)": "correct the user and the password in ORCHESTRA_CACHE, or REDIS_PASSWORD",
     "(oom)": "set maxmemory-policy to allkeys-lru, or raise maxmemory",
     "(readonly)": "give the address of the master",
+    "(name)": "correct its host, or have it resolved here",
+    "(tls)": "renew its certificate; or give its authority in ssl_ca_certs, ssl_certfile where it "
+    "wants one, or ssl_check_hostname=false where the certificate has another name",
+    "(connection)": "correct its address; rediss:// if it speaks TLS, redis:// if it does not",
+    "(deadline)": "is it busy, hung or behind a firewall? rediss:// if it speaks TLS, redis:// if "
+    "it does not",
+    "(error)": "see its own log; the number of the database, or the scheme of the URL, may not fit",
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +16,17 @@ from ...resilience.journal.bounds import WARN_AT, Bounds
 from ...resilience.journal.files import DAMAGED, PREFIX
 from ...resilience.journal.medium import detect
 from ...settings import Settings
-from ...values import to_micros, utc_now
+from ...values import utc_now
 from ..findings import Finding, Grade, fail, ok, warn
+from ..held import age_of, dead_in, waits_in
 from .durations import duration
 
 WHAT: Final = "journal"
 LONG: Final = 3_600.0
 """Seconds after which an entry that still waits deserves a look."""
 BOUNDS: Final = Bounds()
+NO_ROOM: Final = 1 << 20
+"""Bytes without which a journal cannot even be made."""
 LIST: Final = "orchestra-memory journal list"
 
 
@@ -33,8 +38,9 @@ async def journal_findings(
     yield place
     if place.grade is Grade.FAIL:
         return
-    now = to_micros(utc_now())
-    for finding in file_findings(await journals(directory, target=target), now):
+    for finding in room_findings(directory, await anyio.to_thread.run_sync(_free, directory)):
+        yield finding
+    for finding in file_findings(await journals(directory, target=target), utc_now()):
         yield finding
     for path in await anyio.to_thread.run_sync(_put_aside, directory):
         yield warn(
@@ -80,7 +86,20 @@ def medium_finding(where: str, found: Medium, declared: Medium | None) -> Findin
     )
 
 
-def file_findings(files: Sequence[JournalFile], now: int) -> Iterator[Finding]:
+def _free(directory: Path) -> int:
+    return shutil.disk_usage(_nearest(directory)).free
+
+
+def room_findings(directory: Path, free: int) -> Iterator[Finding]:
+    """Whether its disk has the ``free`` bytes that an outage may take."""
+    if free < BOUNDS.max_bytes:
+        detail = f"{directory}: {free / (1 << 20):,.1f} MiB are free, a journal may take "
+        detail += f"{BOUNDS.max_bytes >> 20}"
+        remedy = "make room; on a full disk no write of an outage is kept, and no process starts"
+        yield (fail if free < NO_ROOM else warn)(WHAT, detail, remedy)
+
+
+def file_findings(files: Sequence[JournalFile], now: datetime) -> Iterator[Finding]:
     """What each journal tells; those in use of which nothing waits, together."""
     quiet = [file for file in files if file.living and not _speaks(file)]
     if quiet:
@@ -102,9 +121,8 @@ def _holders(files: Sequence[JournalFile]) -> str:
     return ", ".join(str(file.holder or "?") for file in files)
 
 
-def _waiting(file: JournalFile, now: int) -> Finding:
-    age = 0.0 if file.oldest is None else (now - file.oldest) / 1_000_000
-    waits = f"{file.path.name}: {_entries(file, age)}"
+def _waiting(file: JournalFile, now: datetime) -> Finding:
+    waits, age = f"{file.path.name}: {waits_in(file, now)}", age_of(file, now)
     if file.refusal is not None:
         return warn(
             WHAT,
@@ -112,9 +130,12 @@ def _waiting(file: JournalFile, now: int) -> Finding:
             "run orchestra-memory journal replay where the settings name that store",
         )
     if not file.living:
+        left = f"{waits}; its process ({file.holder or '?'}) is gone"
+        if not file.entries:
+            return ok(WHAT, left)
         return warn(
             WHAT,
-            f"{waits}; its process ({file.holder or '?'}) is gone",
+            left,
             "the next process with this directory takes it over, within a minute; or now: "
             "orchestra-memory journal replay",
         )
@@ -134,22 +155,11 @@ def _share(file: JournalFile) -> float:
     return max(entries, file.bytes / BOUNDS.max_bytes)
 
 
-def _entries(file: JournalFile, age: float) -> str:
-    if not file.entries:
-        return "nothing waits"
-    number = "1 entry waits" if file.entries == 1 else f"{file.entries:,} entries wait"
-    return f"{number}, for {duration(age)} at most, {file.bytes:,} bytes"
-
-
-def _dead(number: int) -> str:
-    return "1 dead letter is" if number == 1 else f"{number:,} dead letters are"
-
-
 def _faults(file: JournalFile) -> Iterator[Finding]:
     if file.dead_letters:
         yield warn(
             WHAT,
-            f"{file.path.name}: {_dead(file.dead_letters)} not replayed any more",
+            f"{file.path.name}: {dead_in(file)}: not replayed any more",
             f"{LIST} shows why; then replay or discard them",
         )
     if file.damaged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -17,17 +18,41 @@ from ...urls import FirestoreUrl
 from ..findings import Finding, fail, ok, warn
 from .clock import clock_finding
 
+STORE: Final = "store"
 PROBE: Final = "probe"
 
 
-async def store_findings(memory: MemoryManager, plan: Plan) -> AsyncGenerator[Finding]:
-    """Its health, then a probe of it; nothing after what is down."""
+async def store_findings(
+    memory: MemoryManager, plan: Plan, *, allowed: float
+) -> AsyncGenerator[Finding]:
+    """Its health, then a probe of it; nothing after what is down.
+
+    ``allowed`` is how many seconds a call may take where the store is used.
+    """
     health = await memory.health()
+    if health.status is Status.OK:
+        # The first one had to connect.
+        health = await memory.health()
+    if not health.answered:
+        # Whoever waited in vain tells of it, under a name of its own.
+        health = replace(health, component=STORE)
     for finding in health_findings(health, _remedy(plan)):
+        yield finding
+    for finding in speed_findings(health, allowed):
         yield finding
     if health.status is not Status.DOWN:
         for finding in await _probe(memory, plan):
             yield finding
+
+
+def speed_findings(health: Health, allowed: float) -> Iterator[Finding]:
+    """Whether calls, which may take so many seconds, have a chance of being answered."""
+    if health.answered and health.latency is not None and health.latency > allowed:
+        yield warn(
+            STORE,
+            f"{health.component} takes longer than the {allowed:g} s that a call may take",
+            "is it near enough, and is this machine busy? ORCHESTRA_TIMEOUT allows for more",
+        )
 
 
 def _remedy(plan: Plan) -> str:

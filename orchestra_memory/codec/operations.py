@@ -38,7 +38,8 @@ class Basis:
     ``revision`` is the committed one it builds on. ``absent`` says that there was none: it was
     deleted, or the id was made at random. ``after`` is the id of a write that waits, too, and whose
     outcome it builds on. ``fields`` are the stored values, as they were, of what it changes: for
-    merging. ``in_doubt`` if it was sent, and may have been applied already.
+    merging. ``in_doubt`` if it was sent, and may have been applied already; ``result`` stands for
+    the whole document that it leaves then, where that is known.
     """
 
     revision: Revision | None = None
@@ -46,6 +47,7 @@ class Basis:
     after: str | None = None
     fields: Document | None = None
     in_doubt: bool = False
+    result: str | None = None
 
 
 NO_BASIS: Final = Basis()
@@ -56,6 +58,7 @@ _BASIS_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "after": (str, NoneType),
     "fields": (dict, NoneType),
     "in_doubt": (bool,),
+    "result": (str, NoneType),
 }
 _PARTS: Final = ("set", "increment", "add", "remove", "unset")
 

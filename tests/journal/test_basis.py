@@ -34,6 +34,7 @@ bases = st.builds(
     after=st.none() | ODD_TEXT,
     fields=st.none() | DOCUMENTS,
     in_doubt=st.booleans(),
+    result=st.none() | ODD_TEXT,
 )
 
 

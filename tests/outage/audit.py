@@ -68,12 +68,20 @@ class Found:
 
     def unexplained(self) -> Iterator[str]:
         """Conflicts where nobody else wrote: another task, or another life of the same one."""
-        for reason, text in self._contents.lost:
-            named = [self._ledger.attempts[each] for each in _names(json.loads(text), self._ledger)]
-            if named and not self._has_others(named[-1]):
-                yield f"conflict: {reason}, of {named[-1].kind} {named[-1].key}: {named[-1].id}"
+        lost = [
+            (reason, named)
+            for reason, text in self._contents.lost
+            if (named := [*_names(json.loads(text), self._ledger)])
+        ]
+        # What builds on a write that was refused is refused as well.
+        refused = {max(named, key=_order) for reason, named in lost if reason == "local refused"}
+        for reason, named in lost:
+            attempt = self._ledger.attempts[named[-1]]
+            own = self._ledger.attempts[max(named, key=_order)]
+            if attempt.id not in refused and not self._has_others(attempt, own.life):
+                yield f"conflict: {reason}, of {attempt.kind} {attempt.key}: {attempt.id}"
 
-    def _has_others(self, attempt: Attempt) -> bool:
+    def _has_others(self, attempt: Attempt, life: int) -> bool:
         """Whether somebody who could not know of a write came next, or nobody was told of it."""
         same = [each for each in self._of(attempt.kind) if each.key == attempt.key]
         # What a patch leaves that was sent without a precondition, its process does not know.
@@ -85,7 +93,7 @@ class Found:
         before, after = same[: (place := same.index(attempt))], same[place + 1 :]
         until = next((n + 1 for n, each in enumerate(after) if each.acknowledged), len(after))
         near = [*before[-1:], *after[:until]]
-        return any(each.life != attempt.life or not each.acknowledged for each in near)
+        return any(each.life != life or not each.acknowledged for each in near)
 
     def made_once(self, model: type[Record], kind: str) -> Iterator[str]:
         """Records that one operation made, and none changed."""

@@ -163,9 +163,13 @@ class Ledger:
         else:
             self._judge(slot, "pair", key, source, seen[0])
 
-    def _saw_tally(self, slot: int, key: str, source: str, missing: list[str]) -> None:
+    def _saw_tally(
+        self, slot: int, key: str, source: str, missing: list[str], more: int = 0
+    ) -> None:
         if missing:
             self._is_wrong("older", f"tally {key} without {missing[:3]}, from {source}")
+        if more:
+            self._is_wrong("wrong", f"tally {key} is {more} off what counted it, from {source}")
 
     def _saw_page(self, slot: int, key: str, source: str, missing: list[str]) -> None:
         if missing:

@@ -155,6 +155,25 @@ def test_a_conflict_with_a_write_of_which_nobody_was_told_is_right(story):
     assert story.wrong() == []
 
 
+def test_what_builds_on_a_refused_write_is_refused_with_it(story):
+    ids = [name(number) for number in (1, 2, 3)]
+    for each in ids:
+        story.wrote(each, "chapter", "c")
+    story.holds(Chapter(id="c", ops=ids[:1]))
+    for end in (2, 3):
+        text = json.dumps({"document": {"ops": ids[:end]}, "fields": {"ops": ids[: end - 1]}})
+        story.contents.lost.append(("local refused", text))
+        story.contents.aside.append(text)
+    assert story.wrong() == [f"conflict: local refused, of chapter c: {ids[0]}"]
+
+
+def test_a_tally_that_is_seen_with_something_counted_twice_is_noticed(story):
+    story.wrote(name(1), "tally", "t")
+    story.holds(Tally(id="t", count=1, ops=[name(1)]))
+    story.saw("tally", "t", missing=[], more=1)
+    assert story.wrong() == ["wrong: tally t is 1 off what counted it, from journal"]
+
+
 def test_an_increment_that_was_applied_twice_is_noticed(story):
     story.wrote(name(1), "tally", "t")
     story.holds(Tally(id="t", count=2, ops=[name(1)]))

@@ -188,8 +188,10 @@ class Agent:
         if keys:
             key = keys[-1]
             seen, source = await self._read([Ref(Tally, key)])
-            missing = self._mine[key].difference(seen[0].ops if seen[0] else ())
-            self._saw("tally", key, source, missing=sorted(missing))
+            ops = seen[0].ops if seen[0] else []
+            missing = self._mine[key].difference(ops)
+            more = seen[0].count - len(ops) if seen[0] else 0
+            self._saw("tally", key, source, missing=sorted(missing), more=more)
 
     async def list_session(self) -> None:
         session, mine = self._session, self._mine.get(self._session, set())

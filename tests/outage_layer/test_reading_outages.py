@@ -29,6 +29,7 @@ from orchestra_memory import (
 )
 from orchestra_memory.errors import BreakerOpen, CacheUnavailable, CorruptRecord, DeadlineExceeded
 from orchestra_memory.layers.fallback import recalling
+from orchestra_memory.layers.fallback.replay import Replayer
 from orchestra_memory.operations import DEFAULT, Options, Snapshot
 from orchestra_memory.testing.contract.models import Lease, Note
 
@@ -329,3 +330,17 @@ async def happen(stage: Stage, what: str, ref: Ref[Note], number: int) -> None:
             await stage.wait(Patch(ref, set={"rank": number}))
         case _:
             await stage.wait(Delete(ref))
+
+
+async def test_what_is_replayed_while_the_cache_is_asked_is_not_counted_twice() -> None:
+    class Meanwhile(AsCache):
+        async def read(self, refs: Any, *, options: Options = DEFAULT) -> Any:
+            await Replayer(stage.inner, stage.queue, policies={}, standby=stage.standby).drain()
+            raise Unavailable("the cache does not know it")
+
+    stage = Stage(cached=Meanwhile(LocalMemory()))
+    await stage.inner.put(Note(id="a", rank=1))
+    await stage.read(A)
+    stage.primary.away()
+    await stage.wait(Patch(A, increment={"rank": 1}))
+    assert (await stage.read_one(A)).record.rank == 2

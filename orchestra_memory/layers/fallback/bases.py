@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from ...backends.rows import Row
-from ...codec.document import Document, decode, encode, is_expired
+from ...codec.document import Document, decode, encode, is_expired, patched
 from ...codec.operations import NO_BASIS, Basis
 from ...errors import Conflict, CorruptRecord, SchemaTooNew
 from ...operations import ABSENT, PRESENT, Op, Patch, Put, Ref
 from ...record import Record, spec_of
 from ...resilience.journal import DocumentKey
 from ...values import to_micros
-from .merge import changed_fields, patched_fields
+from .merge import changed_fields, fingerprint, patched_fields
 from .overlay import UNKNOWN, Unknown, may_hold, overlaid
 from .queue import Queue
 from .queued import PROVISIONAL, Queued, document_of
@@ -72,16 +72,16 @@ class Decision:
         return Seen(row, queued[-1] if queued else None, bool(queued or mine))
 
     def _basis(self, op: Op, seen: Seen) -> Basis:
-        fields = _fields(op, self._began_with(op, seen))
+        fields, doubt = _fields(op, self._began_with(op, seen)), self.in_doubt
         if seen.last is not None:
-            return Basis(
-                absent=seen.row is None, after=seen.last.id, fields=fields, in_doubt=self.in_doubt
-            )
+            absent = seen.row is None
+            return Basis(absent=absent, after=seen.last.id, fields=fields, in_doubt=doubt)
         if isinstance(op.expect, int):
-            return Basis(op.expect, fields=fields, in_doubt=self.in_doubt)
+            return Basis(op.expect, fields=fields, in_doubt=doubt)
         absent = seen.row is None or has_own_random_id(op)
         revision = seen.row.revision if isinstance(seen.row, Row) and not seen.is_ours else None
-        return Basis(revision, absent=absent, fields=fields, in_doubt=self.in_doubt)
+        result = _result(op, seen) if doubt else None
+        return Basis(revision, absent=absent, fields=fields, in_doubt=doubt, result=result)
 
     def _began_with(self, op: Op, seen: Seen) -> Document | None:
         """What a write was decided on: a put on what its caller was shown, which it names."""
@@ -153,3 +153,10 @@ def _fields(op: Op, before: Document | None) -> Document | None:
         except (CorruptRecord, SchemaTooNew):
             return None
     return None
+
+
+def _result(op: Op, seen: Seen) -> str | None:
+    """The fingerprint of what a patch leaves that does no more if it was applied already."""
+    if not isinstance(op, Patch) or op.increment or not isinstance(seen.row, Row):
+        return None
+    return fingerprint(patched(seen.row.document, op))

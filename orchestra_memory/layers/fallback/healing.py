@@ -221,6 +221,7 @@ class Healer:
             log.warning("journals of other processes cannot be taken over: %s", error)
         else:
             tell_adopted(adoption)
+            self.look()
 
 
 def tell_adopted(adoption: Adoption) -> None:

@@ -117,6 +117,7 @@ class FallbackMemory(MemoryManager):
             raise RuntimeError("a FallbackMemory is entered once; make another one")
         self._entered = True
         tell_adopted(await self._queue.load())
+        self._healer.look()
         self._healing = asyncio.create_task(self._healer.run())
         return self
 

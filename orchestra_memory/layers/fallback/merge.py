@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
+
+from ...codec.bytes import dumps
 from ...codec.document import SCHEMA_VERSION, Document, decode, encode
 from ...errors import CorruptRecord, InvalidRecord
 from ...matching import MISSING, value_at
@@ -28,6 +32,15 @@ def patched_fields(patch: Patch, before: Document) -> Document:
     """The values in `before` at the paths that a patch assigns or unsets, where there are any."""
     values = {path: value_at(before, path) for path in _assigned(patch)}
     return {path: value for path, value in values.items() if value is not MISSING}
+
+
+def fingerprint(document: Document) -> str | None:
+    """What only documents of this content have, in whatever order; ``None`` where no text tells."""
+    try:
+        content = json.loads(dumps(document))
+    except ValueError:
+        return None
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def merged(put: Put, fields: Document | None, remote: Document) -> Record | None:

@@ -65,6 +65,11 @@ class Queue:
         """
         return self._unknown.reasons()
 
+    def holds_one_of(self, ops: Iterable[Op]) -> bool:
+        """Whether `holds` is true for one of their documents."""
+        # Asked by every write, mostly in vain.
+        return not self._journal.is_empty and any(self.holds(op.ref) for op in ops)
+
     def holds(self, ref: Ref[Any]) -> bool:
         """Whether writes to this document wait, those on their way to the disk included."""
         return self._journal.holds(document_of(ref))

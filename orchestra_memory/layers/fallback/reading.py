@@ -16,8 +16,8 @@ from ...slices import sliced
 from ...values import utc_now
 from ..sourced import document_of
 from .finding import Finder
-from .overlay import UNKNOWN, Unknown, may_hold, shown, stands_alone
-from .overlaying import Overlaying, Parts
+from .overlay import UNKNOWN, Unknown, Waiting, may_hold, shown, stands_alone
+from .overlaying import TRIES, Overlaying, Parts
 from .recalling import Recall
 from .remembering import Remembering
 
@@ -134,10 +134,9 @@ class Reader:
         self, refs: Sequence[Ref[R]], options: Options, failure: Unavailable
     ) -> Snapshot[R]:
         """What can be answered without the store."""
-        waiting, now = await self._overlaying.waiting(refs), self._clock()
+        now = self._clock()
+        waiting, found = await self._known(refs, options, now)
         alone = {ref for ref, queued in waiting.items() if stands_alone(queued)}
-        asked = [ref for ref in dict.fromkeys(refs) if ref not in alone]
-        found = await self._recall.records(asked, options, now)
         answers: dict[Ref[Any], Stored[R] | None] = {}
         async for ref in sliced(dict.fromkeys(refs)):
             known, queued = found.get(ref), waiting.get(ref, ())
@@ -152,6 +151,21 @@ class Reader:
         if unknown := [ref for ref in refs if ref not in answers]:
             raise _unknown(unknown, answers) from failure
         return Snapshot(tuple(_each_its_own(refs, answers)))
+
+    async def _known(
+        self, refs: Sequence[Ref[R]], options: Options, now: datetime
+    ) -> tuple[Waiting, Mapping[Ref[Any], Stored[R]]]:
+        """What waits, and what is known of that on which it builds; nothing is in both."""
+        tries = 0
+        while True:
+            # In this order: what is replayed meanwhile must not be missed.
+            waiting = await self._overlaying.waiting(refs)
+            asked = {ref: waiting.get(ref, ()) for ref in refs}
+            asked = {ref: queued for ref, queued in asked.items() if not stands_alone(queued)}
+            found = await self._recall.records([*asked], options, now)
+            tries += 1
+            if tries == TRIES or not self._overlaying.was_sent(asked):
+                return waiting, found
 
 
 def _each_its_own(

@@ -13,7 +13,7 @@ from ...record import Record, timed_by_store
 from ...values import same
 from .composing import Base, Composition, Outcome, created, expecting, is_stranger, unconditional
 from .conflicts import DEFAULT_POLICY, ConflictPolicy, MergePolicy, Reason, kept_local, kept_remote
-from .merge import is_apart, merged, unlike
+from .merge import fingerprint, is_apart, merged, unlike
 from .queued import Queued
 
 log: Final = logging.getLogger("orchestra_memory.fallback")
@@ -90,8 +90,11 @@ class Resolution:
                 self._patch(item, item.op)
 
     def _put(self, item: Queued, put: Put) -> None:
-        if self._is_there(put) or (self._document is not None and _was_created(item)):
+        if self._is_there(put):
             self._is_ours = True
+        elif self._document is not None and _was_created(item):
+            # It was applied, and others have changed it since.
+            self._is_ours = False
         elif put.expect is None or (put.expect is PRESENT and self._document is not None):
             self._overwrite(item, put)
         elif put.expect is ABSENT and self._document is None:
@@ -121,6 +124,9 @@ class Resolution:
             self._by_policy(item)
 
     def _patch(self, item: Queued, patch: Patch) -> None:
+        if self._has_left(item):
+            self._is_ours = True
+            return
         if self._document is None:
             fits = patch.or_create is not None and patch.expect is PRESENT
         else:
@@ -129,6 +135,13 @@ class Resolution:
             self._write_over(patch)
         else:
             self._by_policy(item)
+
+    def _has_left(self, item: Queued) -> bool:
+        """Whether the document is just what a write that was in doubt was to make of it."""
+        result = item.basis.result
+        if result is None or self._document is None:
+            return False
+        return fingerprint(self._document) == result
 
     def _by_policy(self, item: Queued) -> None:
         policy = self._policies.get(item.op.ref.model, DEFAULT_POLICY)

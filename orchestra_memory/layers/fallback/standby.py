@@ -1,8 +1,5 @@
 """Last known copies of records, for when their store does not answer."""
 
-# Stored values are of any type; telling them apart is what weighing them does.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import time
@@ -10,28 +7,23 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from sys import getsizeof
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...backends.rows import Row
-from ...codec.document import Document, encode, patched
+from ...codec.document import Document, patched
 from ...codec.ids import stored_id
-from ...codec.size import size_bound
 from ...errors import ConfigurationError
 from ...operations import Delete, Durability, Op, Patch, Put, Receipt, Ref, Revision, Source, Stored
 from ...ownership import users_in
 from ...queries import Query
-from ...values import Vector, copied
-from ..sourced import document_of
+from ...record import spec_of
+from .copies import OVERHEAD, of_document, of_read, of_written
 
 MAX_RECORDS: Final = 10_000
 MAX_BYTES: Final = 64 * 1024 * 1024
 BULK: Final = 100
 """Records of one call up to which new copies are made; of more only those that are here are kept up
 to date, so that an import or an export does not push out what an agent works with."""
-_OVERHEAD: Final = 1_500
-_CONTAINER_FACTOR: Final = 3
-"""Bytes that a list or a map takes in the process, roughly, for each that it has on the wire."""
 
 Place: TypeAlias = tuple[str | None, str, str]
 """Namespace, collection and key of a document."""
@@ -50,7 +42,7 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class _Copy:
-    """What was last seen of a document; ``document`` is ``None`` if it was deleted from here.
+    """What was last seen of a document; ``document`` is ``None`` if it is not known.
 
     What has a revision below ``floor`` was replaced by a write of this process, ``changed`` when.
     """
@@ -60,7 +52,11 @@ class _Copy:
     floor: Revision
     seen: float
     size: int
-    changed: float = 0.0
+    changed: float = -inf
+
+    def lacks(self, revision: Revision) -> bool:
+        """Whether a write of this revision is told too late: a later one was put over the copy."""
+        return self.revision < revision < self.floor
 
     def known(self, key: str, now: float) -> Known | None:
         if self.document is None:
@@ -133,7 +129,7 @@ class Standby:
             if stored is not None:
                 self._saw(place, stored, brings_in=brings_in)
             elif (copy := self._copies.get(place)) and (as_of is None or copy.floor <= as_of):
-                self._drop(place)
+                self._lose(place, copy.floor)
 
     def saw_page(self, query: Query[Any], items: Sequence[Stored[Any]], *, began: int) -> None:
         """The same of a page of a query."""
@@ -148,15 +144,13 @@ class Standby:
             return
         copy, revision = self._copies.get(place), stored.revision
         seen = self._clock() - stored.age
-        if copy is None:
-            if brings_in:
-                self._keep(place, document_of(stored.record), revision, seen)
-        elif revision == copy.floor == copy.revision:
+        if copy is not None and revision == copy.floor == copy.revision:
             if copy.document is not None:
                 copy.seen = max(copy.seen, seen)
                 self._copies.move_to_end(place)
-        elif revision >= copy.floor:
-            self._keep(place, document_of(stored.record), revision, seen)
+        elif brings_in if copy is None else revision >= copy.floor:
+            document, size = of_read(stored.record)
+            self._enter(place, _Copy(document, revision, revision, seen, size))
 
     def wrote(self, ops: Sequence[Op], receipt: Receipt) -> None:
         """Bring the copies to what a committed write made of them, as far as that can be told."""
@@ -167,7 +161,8 @@ class Standby:
         made: set[Place] = set()
         for op, revision in zip(ops, receipt.revisions, strict=True):
             place = _place_of(op.ref)
-            if is_bulk and place not in self._copies:
+            before = self._copies.get(place)
+            if is_bulk and before is None:
                 self._moment += 1
             elif isinstance(op, Delete):
                 self._deleted(place, receipt.version)
@@ -178,31 +173,37 @@ class Standby:
                 self._put(place, op, revision)
             else:
                 self._patched(place, op, revision, goes_on=place in made)
-            made.add(place)
+            if self._copies.get(place) is not before:
+                made.add(place)
 
     def _put(self, place: Place, put: Put, revision: Revision) -> None:
         copy = self._copies.get(place)
         if copy is None or copy.floor <= revision:
-            self._keep(place, encode(put.record), revision, self._clock())
+            document, size = of_written(put.record)
+            self._enter(place, _Copy(document, revision, revision, self._clock(), size))
+        elif copy.lacks(revision):
+            self._lose(place, copy.floor)
 
     def _patched(self, place: Place, patch: Patch, revision: Revision, *, goes_on: bool) -> None:
         copy = self._copies.get(place)
-        if copy is None or copy.document is None:
-            self._forget(place)
-        elif copy.floor < revision or goes_on:
+        if copy is None or copy.document is None or copy.lacks(revision):
+            self._lose(place, revision if copy is None else max(revision, copy.floor))
+        elif copy.revision < revision or goes_on:
             # Others may have written in between: then what is here is not what has this revision.
             is_exact = copy.revision in (patch.expect, revision)
             kept = revision if is_exact else copy.revision
-            document = patched(copy.document, patch)
-            self._keep(place, document, kept, copy.seen, floor=revision)
+            document, size = of_document(patched(copy.document, patch))
+            floor, now = max(kept, revision), self._clock()
+            self._enter(place, _Copy(document, kept, floor, copy.seen, size, now))
 
     def _deleted(self, place: Place, version: Revision | None) -> None:
         copy = self._copies.get(place)
         if version is None:
             self._forget(place)
         elif copy is None or copy.floor <= version:
-            # A slow reader may still come with what was there before.
-            self._enter(place, _Copy(None, version, version, self._clock(), _OVERHEAD))
+            self._lose(place, version)
+        elif copy.lacks(version):
+            self._lose(place, copy.floor)
 
     def forget(self, refs: Iterable[Ref[Any]]) -> None:
         """Know nothing of these records any more, as where a write to them is in doubt."""
@@ -225,6 +226,10 @@ class Standby:
         self._moment += 1
         self._drop(place)
 
+    def _lose(self, place: Place, floor: Revision) -> None:
+        """Know nothing of a document, but refuse what is older: answers may still come late."""
+        self._enter(place, _Copy(None, floor, floor, self._clock(), OVERHEAD))
+
     def get(self, ref: Ref[Any]) -> Known | None:
         """The last known copy, be it expired or not; ``None`` if nothing is known."""
         copy = self._copies.get(_place_of(ref))
@@ -246,27 +251,12 @@ class Standby:
             if place[1] == name and place[0] == namespace and (known := copy.known(place[2], now))
         }
 
-    def _keep(
-        self,
-        place: Place,
-        document: Document,
-        revision: Revision,
-        seen: float,
-        *,
-        floor: Revision = 0,
-    ) -> None:
-        """Keep a document that nobody else holds, though others may hold what is in it."""
-        size = _made_own(document)
-        copy = _Copy(document, revision, max(floor, revision), seen, size)
-        copy.changed = self._clock() if floor else seen
-        self._enter(place, copy)
-
     def _enter(self, place: Place, copy: _Copy) -> None:
-        self._drop(place)
-        if copy.size > self._max_bytes:
-            return
+        replaced = self._copies.pop(place, None)
+        self._bytes += copy.size - (0 if replaced is None else replaced.size)
         self._copies[place] = copy
-        self._bytes += copy.size
+        if copy.size > self._max_bytes:
+            self._drop(place)
         while len(self._copies) > self._max_records or self._bytes > self._max_bytes:
             _, oldest = self._copies.popitem(last=False)
             self._bytes -= oldest.size
@@ -291,8 +281,7 @@ class Shown:
 
     def keep(self, ref: Ref[Any], stored: Stored[Any]) -> None:
         """Remember what a caller is shown; of it, nothing that the caller can change."""
-        place, document = _place_of(ref), document_of(stored.record)
-        size = _made_own(document)
+        place, (document, size) = _place_of(ref), of_read(stored.record)
         self._drop(place)
         self._documents[place] = (stored.revision, document, size)
         self._bytes += size
@@ -316,17 +305,4 @@ class Shown:
 
 
 def _place_of(ref: Ref[Any]) -> Place:
-    return ref.namespace, ref.collection, ref.key
-
-
-def _made_own(document: Document) -> int:
-    """Put copies in the place of what others may hold and change; about how many bytes it takes."""
-    size = _OVERHEAD
-    for name, value in document.items():
-        kind = type(value)
-        if kind is str or kind is bytes:
-            size += getsizeof(value)
-        elif kind is dict or kind is list or kind is Vector:
-            document[name] = copied(value)
-            size += _CONTAINER_FACTOR * size_bound({name: value}) if value else 0
-    return size
+    return ref.namespace, spec_of(ref.model).collection, ref.key

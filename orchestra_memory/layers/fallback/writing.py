@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from ...backends.batches import check_atomic, cut, prepare
 from ...bulk import cause_of, partial_write
@@ -65,7 +65,7 @@ class Writer:
             return Receipt((), None)
         self._check_provisional(ops)
         committed_only = self._wanted(options) is Durability.COMMITTED
-        held = any(self._queue.holds(op.ref) for op in ops)
+        held = self._queue.holds_one_of(ops)
         if committed_only and held:
             raise DurabilityUnavailable(
                 "earlier writes to the same records still wait for the store, so that this one "
@@ -89,12 +89,12 @@ class Writer:
     def _waits(self, revision: Expect) -> bool:
         return isinstance(revision, int) and self._queue.find_provisional(revision) is not None
 
-    async def _commit(self, ops: Sequence[Op], options: Options) -> Receipt:
+    def _commit(self, ops: Sequence[Op], options: Options) -> Coroutine[Any, Any, Receipt]:
         if options.exactly_once is False or not needs_marker(ops):
-            return await self._sent(ops, options)
+            return self._sent(ops, options)
         if options.atomic is False:
-            return await self._commit_in_chunks(ops, options)
-        return await self._sent_marked(ops, options)
+            return self._commit_in_chunks(ops, options)
+        return self._sent_marked(ops, options)
 
     async def _commit_in_chunks(self, ops: Sequence[Op], options: Options) -> Receipt:
         """Commit some after others, each chunk with a marker of its own."""

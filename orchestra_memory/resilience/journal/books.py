@@ -123,6 +123,11 @@ class Booked:
         self._books = books
         self._ledger = books.ledger
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no entry, be it a dead letter or on its way to the disk."""
+        return not self._ledger.ids
+
     def holds(self, document: DocumentKey) -> bool:
         """Whether entries for this document wait, those on their way to the disk included."""
         return self._ledger.holds(document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Protocol, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from .errors import InvalidQuery, InvalidRecord
 from .record import EXPIRATION, Record, spec_of
-from .values import Vector, is_nan, storable
+from .values import MAX_PATH_BYTES, Vector, checked_text, is_nan, storable
 
 Path = tuple[str, ...]
 
@@ -94,6 +94,27 @@ def _has_parts(model: type[Record], name: str) -> bool:
 
 
 @cache
+def _declares_entries(model: type[Record], name: str) -> bool:
+    """Whether the field is a map of which it is declared what its entries hold."""
+    return _is_declared_map(_annotation(model.model_fields[name]))
+
+
+def _is_declared_map(annotation: Any) -> bool:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _is_declared_map(inner[0])
+    if origin in (Union, UnionType):
+        return all(_is_declared_map(part) for part in inner if part is not NoneType)
+    if origin not in _MAPS:
+        return False
+    held = _kinds(inner[1])
+    # Of a model within, a path names a part, which alone would not be valid.
+    if any(not isinstance(kind, type) or issubclass(kind, BaseModel) for kind in held):
+        return False
+    return not held & _MAPS or _is_declared_map(inner[1])
+
+
+@cache
 def _adapter(model: type[Record], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(_annotation(model.model_fields[name]))
 
@@ -102,14 +123,31 @@ def checked_value(model: type[Record], path: str, value: Any) -> Any:
     """`value` as the field at `path` would hold it; ``InvalidRecord`` if it cannot."""
     parts = split_path(path)
     try:
-        if len(parts) == 1:
-            value = _adapter(model, path).validate_python(value)
+        if len(parts) == 1 or _declares_entries(model, parts[0]):
+            value = _as_declared(model, parts, value)
         return value if isinstance(value, Vector) else storable(value)
-    except ValidationError as error:
-        detail = error.errors(include_url=False)[0]
-        raise _refused(model, path, detail["msg"].removeprefix("Value error, "), value) from None
     except ValueError as error:
-        raise _refused(model, path, str(error), value) from None
+        refused = _refused(model, path, _reason(error), value)
+    # From within the handler the error there, which holds the input, would travel along.
+    raise refused
+
+
+def _reason(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    detail = error.errors(include_url=False, include_input=False)[0]
+    return detail["msg"].removeprefix("Value error, ")
+
+
+def _as_declared(model: type[Record], parts: Path, value: Any) -> Any:
+    """`value` as part of the field would be validated; what could not be read again must not be."""
+    name, *inner = parts
+    for part in reversed(inner):
+        value = {part: value}
+    value = _adapter(model, name).validate_python(value)
+    for part in inner:
+        value = value[part]
+    return value
 
 
 def _refused(model: type[Record], path: str, reason: str, value: object) -> InvalidRecord:
@@ -149,6 +187,7 @@ def _check_paths(model: type[Record], paths: list[str]) -> None:
     if not paths:
         raise InvalidRecord(f"{model.__name__}: a patch without changes", model=model.__name__)
     for path in paths:
+        _check_text(model, path)
         try:
             name = check_field(model, path)[0]
         except InvalidQuery as error:
@@ -161,6 +200,22 @@ def _check_paths(model: type[Record], paths: list[str]) -> None:
                 field=path,
             )
     _check_apart(model, paths)
+
+
+def _check_text(model: type[Record], path: str) -> None:
+    """Refuse what a map may not have as a key; in records :func:`storable` does."""
+    if path.isascii() and len(path) <= MAX_PATH_BYTES:
+        return
+    try:
+        size = len(checked_text(path).encode())
+    except ValueError as error:
+        raise InvalidRecord(f"{model.__name__}: a path of {error}", model=model.__name__) from None
+    if size > MAX_PATH_BYTES:
+        raise InvalidRecord(
+            f"{model.__name__}.{path.partition('.')[0]}: a path longer than {MAX_PATH_BYTES} "
+            "bytes; shorten the names in it",
+            model=model.__name__,
+        )
 
 
 def _check_apart(model: type[Record], paths: list[str]) -> None:
@@ -199,6 +254,9 @@ def _checked_amount(model: type[Record], path: str, value: Any) -> Any:
         raise _refused(model, path, "only a number can be incremented", value)
     if wanted and isinstance(value, float) and not wanted & {float, "any"}:
         raise _refused(model, path, "a whole number cannot take a fraction", value)
+    name, *inner = split_path(path)
+    if inner and _declares_entries(model, name):
+        checked_value(model, path, value)
     return storable(value, path)
 
 
@@ -207,7 +265,8 @@ def _checked_elements(model: type[Record], path: str, value: Any) -> Any:
         raise _refused(model, path, "only a list takes add and remove", value)
     if not is_elements(value):
         raise _refused(model, path, "give a list of elements", value)
-    if "." not in path and kinds(model, path) & _LISTS:
+    name, *inner = split_path(path)
+    if _declares_entries(model, name) if inner else kinds(model, path) & _LISTS:
         return checked_value(model, path, list(value))
     try:
         return storable(list(value))

@@ -12,7 +12,8 @@ from ..errors import InvalidQuery
 from ..models import AgentState, AgentStatus, TaskStatus
 from ..operations import Patch, Ref
 from ..values import JsonLike, utc_now
-from .entries import entry_of
+from .bounded import checked_entries, newest
+from .entries import check_names, entry_of
 from .performance import carried_over, raised_by
 
 LIVE: Final = (AgentStatus.IDLE, AgentStatus.ACTIVE, AgentStatus.BUSY)
@@ -49,12 +50,11 @@ def as_saved(state: AgentState, *, history: int) -> AgentState:
     now = utc_now()
     ended = (state.terminated_at or now) if state.status == AgentStatus.TERMINATED else None
     started = state.started_at or (now if state.status in _AT_WORK else None)
-    beyond = max(0, len(state.task_history) - history)
     return state.evolve(
         last_active=now,
         started_at=started,
         terminated_at=ended,
-        task_history=state.task_history[beyond:],
+        task_history=newest(state.task_history, history),
     )
 
 
@@ -77,19 +77,22 @@ def status_change(
 
 def task_end(agent: AgentState | str, task: str, **end: Unpack[TaskEnd]) -> Patch:
     """The agent's task has ended: noted in its history, counted in its figures."""
+    check_names(end, TaskEnd, "finish_task")
     task_status = end.get("task_status", TaskStatus.COMPLETED)
     status = end.get("status", AgentStatus.IDLE)
     figures = raised_by(task_status, end.get("seconds"))
-    told: dict[str, Any] = {name: end.get(name) for name in ("seconds", "result", "error")}
     changes = _active_now(status) | {"task_status": task_status}
     entry = {"task": task, "status": task_status, "ended_at": changes["last_active"]}
-    return Patch(
+    told = {name: end.get(name) for name in ("seconds", "result", "error")}
+    entry |= {name: value for name, value in told.items() if value is not None}
+    change = Patch(
         ref_of_agent(agent),
         set=changes,
         increment={f"performance_metrics.{name}": by for name, by in figures.items()},
-        add={"task_history": [entry | {name: v for name, v in told.items() if v is not None}]},
+        add={"task_history": [entry]},
         unset=("current_task", *_not_terminated(status)),
     )
+    return checked_entries(change)
 
 
 def counted(agent: AgentState | str, figures: dict[str, float]) -> Patch:

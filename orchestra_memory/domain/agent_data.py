@@ -12,6 +12,7 @@ from ..protocol import MemoryManager
 from ..values import JsonLike, JsonMap, utc_now
 from . import issued
 from .bulk import PAGE, delete_unchanged, first
+from .entries import made
 from .issued import Window
 
 
@@ -39,8 +40,8 @@ class AgentDataStore:
     async def add(
         self, data: AgentData | None = None, /, **fields: Unpack[AgentDataFields]
     ) -> AgentData:
-        """Store data, given ready or by its fields, and return it as stored."""
-        data = AgentData(**fields) if data is None else data
+        """Store data, given ready, by its fields, or both: then they change it; returns it."""
+        data = made(AgentData, data, fields)
         await self._memory.put(data)
         return data
 

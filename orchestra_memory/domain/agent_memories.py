@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final, TypedDict, Unpack
 
 from ..models import AgentMemory
 from ..operations import Patch, Ref
 from ..protocol import MemoryManager
 from ..values import JsonLike, JsonMap, utc_now
-from .bounded import ENTRIES, Bounded
-from .entries import entry_of
+from .bounded import ENTRIES, Bounded, checked_entries
+from .entries import check_names, entry_of
 
 LISTS: Final[tuple[str, ...]] = ("learned_patterns", "decision_history", "recent_activity")
 
@@ -51,8 +52,10 @@ class AgentMemories:
         """Add what the agent learned. Costs one write.
 
         A pattern that is known already is not kept twice. Decisions and activities get the time as
-        ``at``, unless they have one. An insight replaces the one of its name.
+        ``at``, unless they have one. An insight replaces the one of its name. Raises
+        ``InvalidRecord`` for an entry of more than 100,000 bytes.
         """
+        check_names(learned, Learned, "learn")
         now = utc_now()
         grown: dict[str, list[JsonMap]] = {
             "learned_patterns": list(learned.get("patterns", ())),
@@ -66,9 +69,8 @@ class AgentMemories:
             add={name: entries for name, entries in grown.items() if entries},
             or_create=empty,
         )
-        await self._memory.write([change])
-        if change.add:
-            await self._bounded.grown(change.ref)
+        await self._memory.write([checked_entries(change)])
+        await self._bounded.grown(change.ref, chain.from_iterable(change.add.values()))
 
     async def noted(
         self,

@@ -18,15 +18,14 @@ from ..operations import Count, Page
 from ..protocol import MemoryManager
 from ..values import JsonMap
 from . import agent_changes as changes
-from . import issued
+from . import issued, last_words
 from .agent_changes import TaskEnd
 from .agent_memories import AgentMemories
 from .bounded import ENTRIES, Bounded
 from .bulk import PAGE, delete_unchanged, first
+from .entries import made
 from .issued import Paging
 
-LAST_WORD: Final = 2.0
-"""Seconds for which the end of a task that failed or was cancelled is tried to be noted."""
 ERROR_LENGTH: Final = 1_000
 """Characters of an exception's text that go into a task's history."""
 
@@ -60,7 +59,7 @@ class Agents:
 
     Where an agent is asked for, give its state or the state's ``key``; parents and children are
     named by their keys too. ``history`` is how many of its newest tasks a state keeps, nearly: 100
-    by default.
+    by default, and of those no more than 200,000 bytes.
     """
 
     def __init__(self, memory: MemoryManager, *, history: int = ENTRIES) -> None:
@@ -79,12 +78,12 @@ class Agents:
     async def save(
         self, state: AgentState | None = None, /, **fields: Unpack[AgentStateFields]
     ) -> AgentState:
-        """Store a state, given ready or by its fields, over what there was; returns it as stored.
+        """Store a state over what there was; returns it as stored.
 
-        It is active from now, and keeps the newest of its history. Use ``memory.put`` to store a
-        state with the times it has.
+        It is given ready, by its fields, or both: then they change it. It is active from now, and
+        keeps the newest of its history. Use ``memory.put`` to store a state with the times it has.
         """
-        given = AgentState(**fields) if state is None else state
+        given = made(AgentState, state, fields)
         saved = changes.as_saved(given, history=self._history)
         await self._memory.put(saved)
         return saved
@@ -189,13 +188,14 @@ class Agents:
         """Note that a task has ended, in the agent's history and figures. Costs one write.
 
         ``task_status`` is completed by default, ``status``, what the agent is from now on, idle.
-        ``seconds``, ``result`` and ``error`` go into the history. Every 32nd time or so, the oldest
-        of a history that is too long are removed: a read, and a write. Raises ``Conflict`` if there
-        is no such agent, and ``InvalidRecord`` for a status that ends no task.
+        ``seconds``, ``result`` and ``error`` go into the history. Every 32nd time or so, and more
+        often for large results, the oldest of a history that is too long are removed: a read, and a
+        write. Raises ``Conflict`` if there is no such agent, and ``InvalidRecord`` for a status
+        that ends no task, or for more than 100,000 bytes.
         """
         change = changes.task_end(agent, task, **end)
         await self._memory.write([change])
-        await self._bounded.grown(change.ref)
+        await self._bounded.grown(change.ref, change.add["task_history"])
 
     @asynccontextmanager
     async def task(self, agent: AgentState | str, task: str) -> AsyncGenerator[None]:
@@ -209,7 +209,7 @@ class Agents:
             yield
         except (Exception, anyio.get_cancelled_exc_class()) as error:
             end = _failure(error, monotonic() - began)
-            with anyio.move_on_after(LAST_WORD, shield=True):
+            with anyio.move_on_after(last_words.SECONDS, shield=True):
                 await self._note(agent, task, end)
             raise
         await self.finish_task(agent, task, seconds=monotonic() - began)
@@ -264,5 +264,5 @@ class Agents:
 def _failure(error: BaseException, seconds: float) -> TaskEnd:
     if not isinstance(error, Exception):
         return {"task_status": TaskStatus.CANCELLED, "seconds": seconds}
-    text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+    text = last_words.words_of(error, ERROR_LENGTH)
     return {"task_status": TaskStatus.FAILED, "seconds": seconds, "error": text}

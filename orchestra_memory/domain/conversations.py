@@ -16,6 +16,7 @@ from ..slices import mapped
 from ..values import Embedding, JsonMap, utc_now
 from . import issued
 from .bulk import PAGE, delete_all, delete_unchanged, first
+from .entries import made
 from .issued import ItemFilters, Window
 
 
@@ -53,13 +54,13 @@ class Conversations:
     async def add(
         self, item: MemoryItem | None = None, /, **fields: Unpack[ItemFields]
     ) -> MemoryItem:
-        """Store an item, given ready or by its fields, and return it as stored.
+        """Store an item, given ready, by its fields, or both: then they change it; returns it.
 
         ``content_hash`` becomes the hash of the text if it is ``None``. How safely it must be kept
         is said on the memory: ``memory.with_options(min_durability=...)``. Raises
         ``InvalidRecord`` for fields that do not fit.
         """
-        item = self._prepared(MemoryItem(**fields) if item is None else item)
+        item = self._prepared(made(MemoryItem, item, fields))
         await self._memory.put(item)
         return item
 

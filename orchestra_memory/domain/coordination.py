@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from functools import partial
 from time import monotonic
 from typing import Any, Final, Unpack
 
 import anyio
 
-from ..errors import OrchestraMemoryError
+from ..errors import InvalidRecord, OrchestraMemoryError
 from ..models import AgentState, CoordinationEvent, CoordinationEventType, random_id
 from ..operations import Op, Page
 from ..protocol import MemoryManager
-from ..values import JsonMap, utc_now
+from ..values import JsonMap
 from . import coordination_events as events
-from . import families, issued
+from . import families, issued, last_words
 from .agent_changes import key_of_agent
 from .coordination_events import source, target, told
 from .families import Branch
@@ -28,9 +27,6 @@ from .shards import SHARDS, all_shards, checked_shards, shard_of
 from .system import addition, error_counter
 
 log: Final = logging.getLogger("orchestra_memory.coordination")
-
-LAST_WORD: Final = 2.0
-"""Seconds for recording an act that was cancelled or has failed."""
 
 
 class Coordination:
@@ -144,6 +140,9 @@ class Coordination:
         At the end one event is stored, with ``duration_seconds`` and ``success``; an exception that
         leaves the block makes it a failure with ``error_kind`` and ``error_message``, and goes on
         to the caller. What the block yields is the event's ``context``, to be added to.
+
+        Raises ``InvalidRecord`` before the block for a context that no store takes, and after it
+        for one that became so; the event is stored without what the block added, then.
         """
         who = {**source(giver), **target(taker)}
         return self._act(events.HANDOFF, context, **who, task_context=task_context)
@@ -257,25 +256,38 @@ class Coordination:
         context: JsonMap | None,
         **fields: Any,  # noqa: ANN401 -- fields of the event
     ) -> AsyncGenerator[JsonMap]:
+        # Made before the work, so that what no store takes is refused before it.
+        act = self._event(event_type, context=context, **fields)
         notes: JsonMap = dict(context or {})
-        at, began = utc_now(), monotonic()
-
-        def event(outcome: Mapping[str, Any]) -> CoordinationEvent:
-            seconds = monotonic() - began
-            told_of = {**fields, **outcome, "timestamp": at, "duration_seconds": seconds}
-            return self._event(event_type, context=notes, **told_of)
-
+        began = monotonic()
         try:
             yield notes
         except (Exception, anyio.get_cancelled_exc_class()) as error:
-            with anyio.move_on_after(LAST_WORD, shield=True):
-                await self._note(partial(event, told(error)))
+            await self._note(act.evolve(duration_seconds=monotonic() - began, **told(error)), notes)
             raise
-        await self._memory.put(event({"success": True}))
-
-    async def _note(self, event: Callable[[], CoordinationEvent]) -> None:
-        """Store an act whose own error must reach the caller, whatever happens here."""
+        act = act.evolve(duration_seconds=monotonic() - began, success=True)
         try:
-            await self._memory.put(event())
-        except OrchestraMemoryError as error:
-            log.warning("a failed act between agents was not recorded: %s", type(error).__name__)
+            await self._end(act, notes)
+        except anyio.get_cancelled_exc_class():
+            # The work was done, and storing that again is safe.
+            await self._note(act, notes)
+            raise
+
+    async def _note(self, act: CoordinationEvent, notes: JsonMap) -> None:
+        """Store an act whose own error must reach the caller, whatever happens here."""
+        with anyio.move_on_after(last_words.SECONDS, shield=True):
+            try:
+                await self._end(act, notes)
+            except OrchestraMemoryError as error:
+                log.warning(
+                    "a failed act between agents was not recorded as it was: %s",
+                    type(error).__name__,
+                )
+
+    async def _end(self, act: CoordinationEvent, notes: JsonMap) -> None:
+        """Store an act with its notes; without them where no store takes these, which is raised."""
+        try:
+            await self._memory.put(act.evolve(context=notes))
+        except InvalidRecord:
+            await self._memory.put(act)
+            raise

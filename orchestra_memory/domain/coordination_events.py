@@ -10,6 +10,7 @@ from ..operations import Op, Put
 from ..record import spec_of
 from .agent_changes import as_saved, child_added, key_of_agent, status_change
 from .bounded import ENTRIES
+from .last_words import storable, words_of
 
 MAX_MESSAGE: Final = 2_000
 """Characters that are kept of an error's message."""
@@ -50,12 +51,9 @@ def _named(agent: AgentState | str) -> tuple[str, str]:
 def told(error: BaseException | str) -> dict[str, Any]:
     """The fields that say what went wrong."""
     if isinstance(error, str):
-        kind, message = "error", error
+        kind, message = "error", storable(error, MAX_MESSAGE)
     else:
-        kind = type(error).__name__
-        message = f"{kind}: {error}" if str(error) else kind
-    # Messages of others may be anything; text that is no text would keep the event from being kept.
-    message = message.encode(errors="replace").decode()[:MAX_MESSAGE]
+        kind, message = type(error).__name__, words_of(error, MAX_MESSAGE)
     return {"success": False, "error_kind": kind, "error_message": message}
 
 

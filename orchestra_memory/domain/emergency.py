@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 import anyio
 
-from ..errors import EmergencyStopped, Overloaded, Unavailable
+from ..errors import ConfigurationError, EmergencyStopped, Overloaded, Unavailable
 from ..models import GLOBAL_CONFIG, SystemState
 from ..operations import Options
 from ..protocol import MemoryManager
@@ -58,6 +58,8 @@ class EmergencyGuard:
 
     async def check(self, on_unknown: OnUnknown) -> None:
         """Raise ``EmergencyStopped`` if the system is, or may be, to do nothing more."""
+        if on_unknown not in get_args(OnUnknown):
+            raise ConfigurationError('on_unknown must be "continue" or "stop"')
         if not self._is_fresh():
             async with self._asking:
                 # Whoever waited for another one's question has its answer.

@@ -13,8 +13,10 @@ from ..models import CoordinationEvent, random_id
 from ..operations import ABSENT, Durability, Expect, Options, Put, Ref
 from ..protocol import MemoryManager
 from ..record import Record
-from ..values import EPOCH, JsonLike, NonEmpty, UtcDatetime, to_micros, utc_now
+from ..values import EPOCH, JsonLike, NonEmpty, UtcDatetime, from_micros, to_micros, utc_now
 
+MOST: Final = 10_000
+"""Handled events that are known again; a record has room for four times as many."""
 _AS_STORED: Final = Options(cache="bypass")
 _SURE: Final = Options(min_durability=Durability.COMMITTED)
 
@@ -29,8 +31,8 @@ class Follower(
     """How far a consumer has come.
 
     All events from ``since`` on were handled that were committed before ``position`` less the
-    overlap, and of those after it the ``recent`` ones: ``{"id": ..., "at": microseconds}``.
-    ``holder`` is the one that follows at the time.
+    overlap, and of those after it the ``recent`` ones: ``{"id": ..., "at": microseconds}``. Where
+    these would be too many, ``since`` comes later. ``holder`` is the one that follows at the time.
     """
 
     consumer: NonEmpty
@@ -73,8 +75,9 @@ class Progress:
 
     def as_record(self, consumer: str, holder: str) -> Follower:
         """What to store of it, and from now on to know: nothing before where it looks for more."""
-        first = to_micros(self.start)
-        self._recent = {key: at for key, at in self._recent.items() if at >= first}
+        self._forget_before(to_micros(self.start))
+        if (beyond := len(self._recent) - MOST) > 0:
+            self._look_back_less(beyond)
         return Follower(
             consumer=consumer,
             position=self.position,
@@ -82,6 +85,17 @@ class Progress:
             recent=[{"id": key, "at": at} for key, at in self._recent.items()],
             holder=holder,
         )
+
+    def _look_back_less(self, beyond: int) -> None:
+        """Forget so many of the oldest, and look for no more where these were."""
+        last = sorted(self._recent.values())[beyond - 1]
+        # More may come of the very time that was reached, so all of that has to be known.
+        last = min(last, to_micros(self.position) - 1)
+        self._since = from_micros(last + 1)
+        self._forget_before(last + 1)
+
+    def _forget_before(self, first: int) -> None:
+        self._recent = {key: at for key, at in self._recent.items() if at >= first}
 
 
 def _entries(recent: JsonLike) -> Iterator[tuple[str, int]]:

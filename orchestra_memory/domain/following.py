@@ -18,7 +18,7 @@ from ..models import CoordinationEvent
 from ..operations import Options, Page
 from ..protocol import MemoryManager
 from ..values import EPOCH
-from . import issued
+from . import issued, last_words
 from .bulk import check_complete
 from .followers import Cursor, Progress
 
@@ -28,8 +28,6 @@ PAGE: Final = 200
 """Events asked for at once."""
 SAVE_EVERY: Final = 1.0
 """Seconds after which it is stored again how far a consumer has come."""
-LAST_WORD: Final = 2.0
-"""Seconds for storing it where the block is left by an error or a cancellation."""
 _AS_STORED: Final = Options(cache="bypass")
 
 
@@ -125,7 +123,7 @@ class Following:
             self._handled()
             await self._save()
             return
-        with anyio.move_on_after(LAST_WORD, shield=True):
+        with anyio.move_on_after(last_words.SECONDS, shield=True):
             try:
                 await self._save()
             except Conflict:

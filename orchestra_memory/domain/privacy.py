@@ -11,12 +11,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from ..errors import Conflict
+from ..errors import Conflict, InvalidQuery
 from ..layers.fallback.queue import known_models
 from ..operations import FREE, Billed
 from ..ownership import digest, owner_paths
 from ..protocol import MemoryManager
-from ..record import Record, spec_of
+from ..record import Record, checked_key, spec_of
 from .belongings import Place, conflicts_of, places
 from .counting import Counting
 from .erasing import Erasing
@@ -94,10 +94,12 @@ class Privacy:
     ) -> dict[str, int]:
         """How many documents of the user there are, by collection, where there are any.
 
-        One that says in two ways whose it is counts twice. Raises ``Unavailable`` in an outage.
+        One that says in two ways whose it is counts twice. Raises ``Unavailable`` in an outage, and
+        ``InvalidQuery`` for what can be no user's id.
         """
+        user_id = _checked(user_id)
         found: Counter[str] = Counter()
-        for namespace in namespaces:
+        for namespace in _several(namespaces):
             memory = self._in(namespace)
             where = self._places()
             counts = await Counting(memory).counts(place.query(user_id) for place in where)
@@ -120,12 +122,13 @@ class Privacy:
 
         It is packed if the name ends in ``.gz``, and replaces what has that name. Expired records
         and versions that lost in an outage are in it, too. With `resume` it goes on with the
-        ``.part`` that an earlier run left. Raises ``Unavailable`` in an outage, and
-        ``UnreadableFile`` where there is nothing to resume.
+        ``.part`` that an earlier run left. Raises ``Unavailable`` in an outage, ``UnreadableFile``
+        where there is nothing to resume, and ``InvalidQuery`` for what can be no user's id.
         """
         from .exporting_users import UserExport
 
-        where = [(each or self._namespace, self._in(each)) for each in namespaces]
+        user_id = _checked(user_id)
+        where = [(each or self._namespace, self._in(each)) for each in _several(namespaces)]
         return await UserExport(Path(path), user_id, self._places(), where).run(resume=resume)
 
     async def erase(
@@ -138,9 +141,11 @@ class Privacy:
         again: it goes on, and the receipt counts all. A user who comes back afterwards is new.
 
         Raises ``Unavailable`` or ``DurabilityUnavailable`` in an outage, as nothing less than
-        ``COMMITTED`` will do, and ``Conflict`` where somebody keeps writing for this user.
+        ``COMMITTED`` will do, ``Conflict`` where somebody keeps writing for this user, and
+        ``InvalidQuery`` for what can be no user's id.
         """
-        done = [await self._erase_in(each, user_id) for each in namespaces]
+        user_id = _checked(user_id)
+        done = [await self._erase_in(each, user_id) for each in _several(namespaces)]
         return ErasureReceipt(digest(user_id), tuple(done))
 
     async def _erase_in(self, namespace: str | None, user_id: str) -> NamespaceErasure:
@@ -181,3 +186,18 @@ class Privacy:
     def _places(self) -> list[Place]:
         models = known_models().values() if self._models is None else self._models
         return places({model for model in models if owner_paths(model)})
+
+
+def _checked(user_id: str) -> str:
+    """An id that is empty for want of a value must not look like a user of whom nothing is left."""
+    try:
+        return checked_key(user_id)
+    except ValueError as error:
+        raise InvalidQuery(f"user_id: {error}", field="user_id") from None
+
+
+def _several(namespaces: Iterable[str | None]) -> Iterable[str | None]:
+    """A name alone would count as one namespace for each of its letters."""
+    if isinstance(namespaces, str):
+        raise InvalidQuery("namespaces: a str; give a list of names", field="namespaces")
+    return namespaces

@@ -11,6 +11,7 @@ from ..operations import Page, Receipt
 from ..protocol import MemoryManager
 from ..values import JsonLike, JsonMap
 from . import issued
+from .entries import made
 from .issued import Window
 
 
@@ -37,8 +38,11 @@ class Records:
     async def save(
         self, record: MemoryRecord | None = None, /, **fields: Unpack[RecordFields]
     ) -> MemoryRecord:
-        """Store a record, given ready or by its fields, over any of the same id; returns it."""
-        record = MemoryRecord(**fields) if record is None else record
+        """Store a record over any of the same id, and return it.
+
+        It is given ready, by its fields, or both: then they change it.
+        """
+        record = made(MemoryRecord, record, fields)
         await self._memory.put(record)
         return record
 

@@ -95,7 +95,8 @@ class System:
 
         The answer is at most a second old, read from the store itself once a second and shared by
         all who ask. In an outage `on_unknown` decides: ``"continue"``, the default, or ``"stop"``;
-        either way it is logged once. What was stopped before an outage stays stopped in it.
+        either way it is logged once. What was stopped before an outage stays stopped in it. Raises
+        ``ConfigurationError`` for another word.
         """
         await self._guard.check(on_unknown)
 

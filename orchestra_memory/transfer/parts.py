@@ -65,7 +65,7 @@ class PartFile(AbstractContextManager["PartFile"]):
 
 
 def part_of(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
+    return Path(f"{path}.part")
 
 
 def is_packed(path: Path) -> bool:

@@ -33,6 +33,7 @@ async def test_what_is_added_comes_back_as_it_was(memory, data):
     assert added.content == content
     ready = measured(1)
     assert await data.add(ready) == ready
+    assert await data.add(ready, data_type="plan") == ready.evolve(data_type="plan")
     with pytest.raises(InvalidRecord, match="agent_id"):
         await data.add(data_type="plan")
 

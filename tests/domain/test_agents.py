@@ -59,6 +59,12 @@ async def test_saving_makes_an_agent_active_now(agents):
     assert (await agents.save(again.evolve(status="idle"))).terminated_at is None
 
 
+async def test_a_state_is_saved_with_what_its_fields_change(agents):
+    saved = await agents.save(state(), status="busy", current_task="draw")
+    assert (saved.status, saved.current_task) == ("busy", "draw")
+    assert await stored(agents, saved) == saved
+
+
 async def test_ids_that_look_alike_when_joined_are_different_agents(agents):
     await agents.save(agent_type="a_b", agent_id="c", session_id="s")
     await agents.save(agent_type="a", agent_id="b_c", session_id="s")
@@ -145,6 +151,15 @@ async def test_only_an_end_can_end_a_task(agents):
     assert await stored(agents, saved) == saved
 
 
+async def test_an_argument_that_there_is_not_is_no_silence(agents):
+    saved = await agents.save(state())
+    with pytest.raises(TypeError, match="second"):
+        await agents.finish_task(saved, "draw", second=3.5)
+    with pytest.raises(TypeError, match="pattern"):
+        await agents.memories.learn("t", "a", pattern=[{"a": 1}])
+    assert await stored(agents, saved) == saved
+
+
 async def test_figures_of_ones_own_are_added_up(agents):
     saved = await agents.save(state())
     async with anyio.create_task_group() as counters:
@@ -175,6 +190,22 @@ async def test_a_task_block_notes_how_it_ended_by_itself(agents):
     ]
     assert found.task_history[1]["error"].startswith("ZeroDivisionError: ")
     assert found.performance_metrics["tasks_timed"] == 3
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [ValueError("\ud800"), Speechless()], ids=["no text", "none"])
+async def test_a_task_has_failed_whatever_its_error_says(agents, error):
+    saved = await agents.save(state())
+    with pytest.raises(type(error)):
+        async with agents.task(saved, "draw"):
+            raise error
+    found = await stored(agents, saved)
+    assert (found.status, found.task_history[-1]["status"]) == ("idle", "failed")
+    assert found.task_history[-1]["error"].startswith(type(error).__name__)
 
 
 async def test_saving_keeps_the_newest_of_a_history(memory, agents):

@@ -31,6 +31,11 @@ def agent(name: str, kind: str = "worker") -> AgentState:
     return AgentState(agent_type=kind, agent_id=name, session_id="s1")
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
 @pytest.fixture
 def coordination(memory) -> Coordination:
     return Coordination(memory)
@@ -160,6 +165,27 @@ class TestActs:
         (event,) = await all_events(memory)
         assert (event.success, event.error_kind) == (False, "CancelledError")
 
+    async def test_a_success_that_is_cancelled_as_it_is_recorded_is_a_success(self, use_backend):
+        class Slow(LocalMemory):
+            """Takes its time for the first write."""
+
+            slow = True
+
+            async def write(self, ops, **options):
+                if self.slow:
+                    self.slow = False
+                    await anyio.sleep_forever()
+                return await super().write(ops, **options)
+
+        use_backend("local")
+        memory = Slow()
+        with anyio.move_on_after(0.05) as scope:
+            async with Coordination(memory).handoff(agent("a"), agent("b")) as notes:
+                notes["rows"] = 3
+        assert scope.cancelled_caught
+        (event,) = await all_events(memory)
+        assert (event.success, event.context) == (True, {"rows": 3})
+
     async def test_any_message_of_an_error_can_be_kept(self, memory, coordination):
         with pytest.raises(OSError):  # noqa: PT011 -- its message is what is odd
             async with coordination.handoff(agent("a"), agent("b")):
@@ -177,7 +203,45 @@ class TestActs:
         with pytest.raises(KeyError):
             async with Coordination(store).handoff(agent("a"), agent("b")):
                 raise KeyError("x")
-        assert caplog.messages == ["a failed act between agents was not recorded: Unavailable"]
+        assert "not recorded as it was: Unavailable" in caplog.text
+
+    async def test_an_error_that_cannot_even_be_told_is_recorded_and_goes_on(
+        self, memory, coordination
+    ):
+        with pytest.raises(Speechless):
+            async with coordination.handoff(agent("a"), agent("b")):
+                raise Speechless
+        (event,) = await all_events(memory)
+        assert (event.success, event.error_message) == (False, "Speechless")
+
+    async def test_an_act_whose_notes_cannot_be_stored_is_recorded_without_them(
+        self, memory, coordination, caplog
+    ):
+        given = {"kept": 1}
+
+        async def work(act, error=None) -> None:
+            async with act(agent("a"), agent("b"), context=given) as notes:
+                notes["socket"] = object()
+                if error is not None:
+                    raise error
+
+        with pytest.raises(InvalidRecord, match="context"):
+            await work(coordination.handoff)
+        with pytest.raises(KeyError):
+            await work(coordination.collaborate, KeyError("x"))
+        recorded = {each.event_type: each for each in await all_events(memory)}
+        assert [each.context for each in recorded.values()] == [given, given]
+        assert recorded["handoff"].success
+        assert recorded["collaboration"].error_kind == "KeyError"
+        assert "not recorded as it was: InvalidRecord" in caplog.text
+
+    async def test_what_cannot_be_stored_is_refused_before_the_work(self, memory, coordination):
+        with pytest.raises(InvalidRecord, match="task_context"):
+            async with coordination.handoff(
+                agent("a"), agent("b"), task_context={"task_id": object()}
+            ):
+                pytest.fail("the block was entered")
+        assert await all_events(memory) == []
 
     async def test_an_end_is_in_the_state_and_as_an_event(self, memory, coordination):
         boss, child = [await coordination.spawn(agent(name)) for name in ("boss", "a")]

@@ -22,10 +22,11 @@ from orchestra_memory import (
     Unavailable,
 )
 from orchestra_memory.domain.coordination import Coordination
-from orchestra_memory.domain.followers import Follower, Progress
+from orchestra_memory.domain.followers import MOST, Follower, Progress
 from orchestra_memory.layers.fallback.conflicts import Conflicted
 from orchestra_memory.resilience.retry import Retries
 from orchestra_memory.testing.faults import FaultyMemory
+from orchestra_memory.values import EPOCH
 
 pytestmark = pytest.mark.anyio
 
@@ -304,6 +305,30 @@ class TestProgress:
         recent = progress.as_record("c", "me").recent
         assert isinstance(recent, list)
         assert len(recent) == 11
+
+    def test_however_many_come_at_once_they_can_be_stored(self):
+        """As after an import: more within the overlap than a record has room for."""
+        progress = Progress(NOON, OVERLAP)
+        many = [event(f"e{number}", number / 10_000) for number in range(30_000)]
+        for each in many:
+            progress.handled(each)
+        again = Progress(EPOCH, OVERLAP)
+        again.load(progress.as_record("c", "me"))
+        shown = [each for each in many if each.committed_at >= again.start]
+        assert 0 < len(shown) <= MOST
+        assert again.new([*shown, event("next", 3)]) == [event("next", 3)]
+        again.handled(event("much later", 60))
+        assert again.start == NOON + timedelta(seconds=50)
+
+    def test_of_the_time_it_has_come_to_it_knows_all(self):
+        progress = Progress(NOON, OVERLAP)
+        at_once = [event(f"e{number}", 1) for number in range(MOST + 2)]
+        for each in at_once[:-1]:
+            progress.handled(each)
+        again = Progress(EPOCH, OVERLAP)
+        again.load(progress.as_record("c", "me"))
+        assert again.start == NOON + timedelta(seconds=1)
+        assert again.new(at_once) == at_once[-1:]
 
     def test_entries_that_a_later_version_wrote_are_passed_over(self):
         progress = Progress(NOON, OVERLAP)

@@ -14,6 +14,7 @@ from orchestra_memory import (
     Conflict,
     CoordinationEvent,
     Delete,
+    InvalidQuery,
     LocalMemory,
     MemoryItem,
     MemoryRecord,
@@ -208,6 +209,24 @@ async def test_versions_that_lost_are_erased_with_what_they_are_versions_of():
     receipt = await Privacy(memory).erase("ann")
     assert receipt.namespaces[0].records == {"conflicts": 4, "memory_items": 1}
     assert {each.document_key for each in await left(memory, Conflicted)} == {"his", "theirs"}
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    ["", "\ud800", "x" * 1_501, None, 7],
+    ids=["empty", "no text", "long", "none", "a number"],
+)
+async def test_what_can_be_no_users_id_is_refused_not_found_to_have_nothing(user_id, tmp_path):
+    privacy = Privacy(memory := LocalMemory())
+    for done in (privacy.erase(user_id), privacy.count(user_id), privacy.export(user_id, tmp_path)):
+        with pytest.raises(InvalidQuery, match="user_id"):
+            await done
+    assert await left(memory, Erasure) == []
+
+
+async def test_one_name_is_no_list_of_namespaces():
+    with pytest.raises(InvalidQuery, match="namespaces"):
+        await Privacy(LocalMemory()).erase("ann", namespaces="acme")
 
 
 async def test_an_outage_is_no_erasure():

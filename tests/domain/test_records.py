@@ -26,7 +26,8 @@ def fact(number: int, **fields) -> MemoryRecord:
 async def test_what_is_saved_is_got_until_it_is_deleted(records):
     saved = await records.save(context="billing", content={"net": 30})
     assert await records.get(saved.record_id) == saved
-    changed = await records.save(saved.evolve(content={"net": 14}))
+    changed = await records.save(saved.evolve(content={"net": 14}), persona="clerk")
+    assert changed.persona == "clerk"
     assert await records.get(saved.record_id) == changed
     await records.delete(saved.record_id)
     await records.delete(saved.record_id)

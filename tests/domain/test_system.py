@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from orchestra_memory import (
+    ConfigurationError,
     EmergencyStopped,
     InvalidRecord,
     LocalMemory,
@@ -78,6 +79,14 @@ class TestState:
     async def test_a_flag_needs_a_name_without_dots(self, system, name):
         with pytest.raises(InvalidRecord, match="feature_flags"):
             await system.set_flag(name, True)
+
+    async def test_nothing_is_stored_that_could_not_be_read_by_who_checks(self, system):
+        with pytest.raises(InvalidRecord, match=r"feature_flags\.x"):
+            await system.set_flag("x", "perhaps")
+        with pytest.raises(InvalidRecord, match=r"error_counts\.x"):
+            await system.count_error("x", by=0.5)
+        assert await system.get() == SystemState()
+        await system.check()
 
     async def test_each_namespace_has_its_own(self, memory):
         one, two = (System(memory.with_options(namespace=name)) for name in ("a", "b"))
@@ -171,6 +180,10 @@ class TestChecking:
         with pytest.raises(EmergencyStopped) as stopped:
             await system.check(on_unknown="stop")
         assert stopped.value.known is False
+
+    async def test_what_to_do_in_doubt_is_no_guess(self, system):
+        with pytest.raises(ConfigurationError, match="on_unknown"):
+            await system.check(on_unknown="Stop")
 
     async def test_what_was_stopped_before_an_outage_stays_stopped(self, system, store, clock):
         await system.emergency_stop("drill")

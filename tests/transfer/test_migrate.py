@@ -120,6 +120,22 @@ async def test_a_record_that_somebody_creates_in_between_stays(tmp_path):
     assert (await memory.get(AgentState, AgentState.key_of("scout", "b", "s"))).status == "busy"
 
 
+async def test_what_another_run_creates_at_the_same_time_is_not_undone_with_this_one(tmp_path):
+    class Overtaken(Counting):
+        async def write(self, ops, *, options=DEFAULT):
+            await migrate(source, self.inner)
+            return await super().write(ops, options=options)
+
+    source = write(tmp_path / "source", {"a.json": [state("a"), state("b")]})
+    memory, report = LocalMemory(), tmp_path / "report.jsonl"
+    options = MigrateOptions(report=report)
+    result = await migrate(source, Overtaken(memory), options=options)
+    assert result.records == {"unchanged": 2}
+    before = await dump(memory)
+    assert (await undo(report, memory)).deleted == 0
+    assert await dump(memory) == before
+
+
 async def test_others_who_never_rest_are_a_conflict_not_an_endless_run(tmp_path):
     class Restless(Counting):
         async def write(self, ops, *, options=DEFAULT):

@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from orchestra_memory import AgentState, LocalMemory, Query
+from orchestra_memory.transfer.backup import backup
 from orchestra_memory.transfer.migrate import FolderSource, MigrateOptions, migrate
 
 from .legacy_files import state, write
@@ -64,6 +65,17 @@ async def test_files_that_hold_no_json_are_passed(tmp_path):
     write(tmp_path, {"readme.md": "# Hello", "picture.png": b"\x89PNG\0", "empty.json": ""})
     result, _ = await migrated(tmp_path)
     assert result.files == {"passed": 3}
+    assert result.troubled == 0
+
+
+async def test_files_of_this_library_are_passed(tmp_path):
+    write(tmp_path, {"agent_a.json": state("a")})
+    options = {"report": tmp_path / "reports" / "first.jsonl"}
+    assert (await migrated(tmp_path, **options))[0].files == {"read": 1, "passed": 1}
+    await backup(LocalMemory(), tmp_path / "backup.jsonl.gz")
+    result, found = await migrated(tmp_path, report=tmp_path / "reports" / "second.jsonl")
+    assert found == ["a"]
+    assert result.files == {"read": 1, "passed": 3}
     assert result.troubled == 0
 
 

@@ -77,6 +77,23 @@ def test_a_list_of_states_becomes_each_of_them():
     assert [record.agent_id for record in records] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "agents",
+    [{"one": state("one"), "two": state("two"), "bad": "x"}, [state("one"), None, state("two")]],
+    ids=["by id", "a list"],
+)
+def test_an_agent_that_is_no_map_leaves_the_others(agents):
+    found = founds({"agents": agents})
+    assert sorted(each.record.agent_id for each in found if each.record) == ["one", "two"]
+    (problem,) = [each.problem for each in found if each.problem]
+    assert "not a map" in problem
+
+
+def test_figures_about_agents_are_no_agents():
+    found = only(state("a", agents={"total": 2, "by_type": {"scout": 2}}))
+    assert found.record.memory_context["agents"]["total"] == 2
+
+
 def test_no_agents_and_no_events_are_no_problem():
     assert founds({"agents": {}}) == founds({"agents": []}) == founds({"events": []}) == []
 

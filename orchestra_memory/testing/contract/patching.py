@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ...errors import InvalidRecord
 from ...operations import Patch, Ref
 from ...protocol import MemoryManager
 from ...values import INT64_MAX, INT64_MIN
@@ -48,6 +49,18 @@ class PatchingContract(Contract):
         self, memory: MemoryManager, data: dict[str, Any], path: str, expected: Any
     ) -> None:
         assert await after(memory, data, set={f"data.{path}": 9}) == expected
+
+    @pytest.mark.parametrize(
+        ("name", "problem"),
+        [("\ud800", "lone surrogate"), ("x" * 1_500, "1400 bytes"), ("é" * 750, "1400 bytes")],
+        ids=["no text", "long", "many bytes"],
+    )
+    async def test_a_name_that_no_map_may_have_is_refused(
+        self, memory: MemoryManager, name: str, problem: str
+    ) -> None:
+        await memory.put(Note(id="a", data={}))
+        with pytest.raises(InvalidRecord, match=problem):
+            await memory.write([Patch(A, set={f"data.{name}": 9})])
 
     @pytest.mark.parametrize(
         "name", ["sp ace", "back`tick", "back\\slash", "tilde~", "~e", "__x__", "ключ", "😀", "1st"]

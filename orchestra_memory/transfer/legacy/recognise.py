@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from ..entries import as_list, as_map
+from ..entries import as_list, as_map, is_map
 from .agents import AGENT_ID, agent_memory, agent_state, monitoring
 from .chats import chat_state, history_name
 from .events import KIND, TIME, event
@@ -85,7 +85,7 @@ def _listed(items: list[Any], origin: Origin, at: str) -> Iterator[Found]:
         inside = f"{at} {number}".strip() if at else f"entry {number}"
         values = as_map(item)
         if values is None:
-            yield Found(inside, problem=f"{type(item).__name__}, not a map; {UNKNOWN}")
+            yield _no_map(item, inside)
         else:
             yield from _whole(values, origin, inside)
 
@@ -120,7 +120,8 @@ def _holds(values: Mapping[str, Any], name: str) -> bool:
     if word in _AGENTS:
         agents = as_map(value)
         items = as_list(value) if agents is None else list(agents.values())
-        return items is not None and all(as_map(item) is not None for item in items)
+        # One that is broken leaves the others agents; figures about agents are none.
+        return items == [] or sum(map(is_map, items or ())) > len(items or ()) / 2
     if word in _EVENTS:
         return as_list(value) is not None
     if word in _SYSTEM:
@@ -132,21 +133,29 @@ def _held(word: str, value: Any, origin: Origin, at: str) -> Iterator[Found]:  #
     if word in _AGENTS:
         agents = as_map(value)
         named = agents.items() if agents else enumerate(as_list(value) or [], 1)
-        for name, state in named:
-            given = name if isinstance(name, str) else None
-            yield from _agent(state, origin, f"{at} {name}", given)
+        for name, item in named:
+            given, inside = name if isinstance(name, str) else None, f"{at} {name}"
+            state = as_map(item)
+            if state is None:
+                yield _no_map(item, inside)
+            else:
+                yield from _agent(state, origin, inside, given)
     elif word in _EVENTS:
         for number, item in enumerate(value, 1):
             values = as_map(item)
             inside = f"{at} {number}"
             if values is None:
-                yield Found(inside, problem=f"{type(item).__name__}, not a map; {UNKNOWN}")
+                yield _no_map(item, inside)
             elif _recognised(values) in (Kind.CHAT, Kind.AGENT):
                 yield from _one(values, origin, inside)
             else:
                 yield event(values, origin, inside)
     else:
         yield system_state(value, at)
+
+
+def _no_map(item: object, inside: str) -> Found:
+    return Found(inside, problem=f"{type(item).__name__}, not a map; {UNKNOWN}")
 
 
 def _one(values: Mapping[str, Any], origin: Origin, inside: str) -> Iterator[Found]:

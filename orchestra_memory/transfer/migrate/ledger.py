@@ -173,6 +173,9 @@ def created_in(path: Path) -> Iterator[list[Created]]:
         elif "created" in line:
             yield pending
             pending = []
+        elif "at" in line or "summary" in line:
+            # It went on: somebody else had created these.
+            pending = []
     if pending:
         yield pending
 

@@ -168,21 +168,23 @@ def _changes(
         except CorruptRecord as error:
             report.fail(place, why_corrupt(error))
         else:
-            if record is None:
-                report.fail(place, "of another shape than any that is known")
+            if isinstance(record, str):
+                report.fail(place, record)
             else:
                 changes.append(_Change(place, _ops(model, stored, record, item.revision)))
     return changes
 
 
-def _record(model: type[Record], stored: RawDocument) -> Record | None:
+def _record(model: type[Record], stored: RawDocument) -> Record | str:
+    """The record in the form of this version, or why there is none."""
     key, content = stored.document_id, dict(stored.content)
     try:
         record = decode(Ref(model, key), {**content, SCHEMA_VERSION: stored.version})
     except CorruptRecord:
         if stored.version:
             raise
-        return document(model, key, content, Origin()).record
+        found = document(model, key, content, Origin())
+        return found.record or found.problem
     if isinstance(record, CoordinationEvent) and record.committed_at is None:
         # The store would fill in now, and followers take an old event for a new one.
         return record.evolve(committed_at=record.timestamp)

@@ -233,14 +233,46 @@ OUTAGE: Final = (
     ),
 )
 
+JOBS: Final = (
+    "migration into SQLite, migrate",
+    *(f"{store}, {way}" for store in ("SQLite", "Firestore") for way in ("backup", "restore")),
+)
+
+
+def _domain(work: str, *figures: str) -> Promise:
+    return Promise(work, tuple(f"domain.{figure}" for figure in figures), None, None)
+
+
 DOMAIN: Final = (
     Promise(
-        "Analytics over 100,000 events: billed reads",
-        ("domain.analytics.reads",),
+        "Analytics over 100,000 events, each of which a stream would read: billed reads",
+        ("domain.analytics.reads", "domain.analytics by type.reads"),
         at_least=999,
         aim=None,
         unit="",
         less=True,
+    ),
+    _domain(
+        "Analytics over 100,000 events, emulator: times as fast as the same aggregations by hand",
+        "analytics by type.speed/aggregations",
+    ),
+    _domain(
+        "Analytics over 100,000 events, emulator: times as fast as a stream by hand",
+        "analytics by type.speed",
+    ),
+    _domain("100 agents at once, set_status: times as fast as AsyncClient", "set_status.speed"),
+    _domain("100 agents at once, record: times as fast as AsyncClient", "record.speed"),
+    Promise(
+        "Growth of memory from 20,000 to 50,000 migrated agents, or 60,000 records backed up",
+        tuple(f"domain.{job}.growth_mb" for job in JOBS),
+        at_least=30,
+        aim=0,
+        unit=" MB",
+        less=True,
+    ),
+    _callback(
+        "migration, backup and restore, the garbage collector apart",
+        tuple(f"domain.{job}.callback_ms" for job in JOBS),
     ),
 )
 

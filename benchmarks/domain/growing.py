@@ -1,9 +1,12 @@
-"""Jobs that are done with few records and with many: what each took, and how large it became."""
+"""Jobs that are done with few records and with many.
+
+What each took, how large its process became, and how long it held the event loop.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..compare import WrongData
 from ..memory import Peaks
@@ -24,24 +27,27 @@ class Task:
 
 @dataclass(slots=True)
 class Growth:
-    """Turns of jobs, and the largest size of the process of each, in bytes."""
+    """Turns of jobs, the largest size of the process of each, in bytes, and longest callbacks."""
 
     turns: Turns = field(default_factory=Turns)
     sizes: dict[tuple[str, str], dict[int, list[int]]] = field(
         default_factory=dict[tuple[str, str], dict[int, list[int]]]
     )
+    callbacks: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
 
     async def done(self, task: Task, job: Job, do: Doer) -> Done:
         """Have it done and keep what it took. Raises ``WrongData`` if it took other records."""
-        done = await do(job)
-        what = f"{task.name} ({task.way})"
-        if done.records != task.records:
-            raise WrongData(f"{what}: {done.records:,} of {task.records:,} records")
+        done = await _checked(task, job, do)
         turn = Turn(task.name, task.way, task.round, task.records, done.cost)
         self.turns.add(turn, compared=0)
         sizes = self.sizes.setdefault((task.name, task.way), {})
         sizes.setdefault(task.records, []).append(done.peak)
         return done
+
+    async def watched(self, task: Task, job: Job, do: Doer) -> None:
+        """Have it done once more, to see how long it holds the event loop. Raises likewise."""
+        done = await _checked(task, replace(job, watched=True), do)
+        self.callbacks[task.name, task.way] = done.callback
 
     def peaks(self) -> dict[tuple[str, str], Peaks]:
         """By task and way, the largest sizes with the fewest and with the most records."""
@@ -59,9 +65,22 @@ class Growth:
         return Turns(turns, self.turns.compared)
 
 
+async def _checked(task: Task, job: Job, do: Doer) -> Done:
+    done = await do(job)
+    if done.records != task.records:
+        what = f"{task.name} ({task.way})"
+        raise WrongData(f"{what}: {done.records:,} of {task.records:,} records")
+    return done
+
+
 def figures(part: str, found: Growth) -> Mapping[str, Spread]:
-    """By how much each process grows with the number of its records."""
-    return {
+    """By how much each process grows with the number of its records; its longest callback."""
+    growth = {
         f"{part}.{task}, {way}.growth_mb": Spread.of([peaks.growth])
         for (task, way), peaks in found.peaks().items()
     }
+    callbacks = {
+        f"{part}.{task}, {way}.callback_ms": Spread.of([seconds * 1_000])
+        for (task, way), seconds in found.callbacks.items()
+    }
+    return {**growth, **callbacks}

@@ -20,7 +20,7 @@ from orchestra_memory.transfer.backup import backup
 from orchestra_memory.transfer.migrate import MigrateOptions, migrate, verify
 from orchestra_memory.transfer.restore import restore
 
-from ..measure import timed
+from ..measure import timed, watched
 from ..process import ROOT
 from ..records import streamed
 from ..streaming import Digest, peak
@@ -33,7 +33,7 @@ class Job:
     """What to do with the store at ``url``.
 
     ``path`` is a backup or the folder of an earlier system; a migration keeps its report at
-    ``report``. ``count`` records are made.
+    ``report``. ``count`` records are made. What is ``watched`` is slowed by it, and not timed.
     """
 
     verb: str
@@ -41,6 +41,7 @@ class Job:
     path: str = ""
     report: str = ""
     count: int = 0
+    watched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class Done:
 
     ``records`` it took, or found right; ``seconds`` of time and of processor time; ``peak`` is the
     most memory that the process ever had until then, in bytes. ``digest`` is of all records that
-    are in the store afterwards, where the job changes it.
+    are in the store afterwards, where the job changes it. ``callback`` is the most processor time,
+    in seconds, that one callback on the event loop took without the garbage collector, if watched.
     """
 
     records: int
@@ -57,6 +59,7 @@ class Done:
     cpu: float
     peak: int
     digest: str = ""
+    callback: float = 0.0
 
     @property
     def cost(self) -> Cost:
@@ -79,6 +82,9 @@ async def here(job: Job) -> Done:
     """Do it in this process, whose size tells nothing of the job."""
     verb = _VERBS[job.verb]
     async with stores.opened(job.url) as memory:
+        if job.watched:
+            records, seen = await watched(verb.run(memory, job))
+            return Done(records, 0.0, 0.0, peak(), callback=seen.work)
         records, cost = await timed(verb.run(memory, job), None)
         size = peak()
         digest = str(await _digest(memory, verb.changes)) if verb.changes else ""

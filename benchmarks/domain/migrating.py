@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from ..compare import WrongData
+from ..outage.turns import WARM_UP
 from ..result import Report
 from . import samples, stores
 from .growing import Growth, Task
@@ -38,6 +39,7 @@ async def measured(sizes: Sequence[Files], rounds: int, do: Doer, report: Report
     Raises ``WrongData`` unless every state is there, and the second time changes nothing.
     """
     found = Growth()
+    least = min(sizes, key=lambda size: size.states)
     for size in sizes:
         with TemporaryDirectory(prefix="migration-") as folder:
             source = Path(folder, "source")
@@ -45,6 +47,8 @@ async def measured(sizes: Sequence[Files], rounds: int, do: Doer, report: Report
             for number in range(1, rounds + 1):
                 report(f"{size.states:,} agents in {size.files:,} files, {number} of {rounds}")
                 await _round(found, number, size.states, Path(folder), do)
+            if size is least:
+                await _watched(found, size.states, Path(folder), do)
     return found
 
 
@@ -62,3 +66,9 @@ async def _round(found: Growth, number: int, states: int, folder: Path, do: Doer
     if len(digests) != 1 or verified.records != states:
         raise WrongData(f"{states:,} states: not the same after another migration, or by hand")
     found.turns.compared += 3 * states
+
+
+async def _watched(found: Growth, states: int, folder: Path, do: Doer) -> None:
+    report = str(folder / "watched.jsonl")
+    job = Job(MIGRATE, stores.in_folder(folder)(), path=str(folder / "source"), report=report)
+    await found.watched(Task(TASK, MIGRATE, WARM_UP, states), job, do)

@@ -27,14 +27,14 @@ class Plan:
     with so many as ``records`` are backed up.
     """
 
-    folders: tuple[Files, ...] = (Files(1_000, 10), Files(5_000, 10))
-    migrations: int = 2
+    folders: tuple[Files, ...] = (Files(2_000, 10), Files(5_000, 10))
+    migrations: int = 1
     events: int = 100_000
     analyses: int = 1
     load: Load = LOAD
-    working_rounds: int = 5
-    records: tuple[int, ...] = (10_000, 60_000)
-    backups: int = 2
+    working_rounds: int = 3
+    records: tuple[int, ...] = (20_000, 60_000)
+    backups: int = 1
 
 
 QUICK: Final = Plan(

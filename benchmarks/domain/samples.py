@@ -28,6 +28,7 @@ _SHARES: Final = {
     Kind.ERROR: 10,
 }
 _TIMED: Final = (Kind.HANDOFF, Kind.COLLABORATION)
+TYPES: Final = tuple(map(str, _SHARES))
 
 
 def events(count: int, *, start: int = 0) -> Iterator[CoordinationEvent]:

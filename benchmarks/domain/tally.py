@@ -38,7 +38,7 @@ def counted(
     of_pairs, of_kinds = pairs.rows if pairs else (), errors.kinds if errors else ()
     return Figures(
         {row.event_type: _counts(row.outcomes) for row in types.rows},
-        {row.event_type: _rounded(row.mean_seconds) for row in types.rows},
+        {row.event_type: rounded(row.mean_seconds) for row in types.rows},
         {(row.source_agent_id, row.target_agent_id): _counts(row.outcomes) for row in of_pairs},
         {row.kind: row.counts for row in of_kinds},
     )
@@ -48,13 +48,16 @@ def _counts(outcomes: Outcomes) -> Counts:
     return outcomes.succeeded, outcomes.failed, outcomes.untold
 
 
-def _rounded(seconds: float | None) -> float | None:
+def rounded(seconds: float | None) -> float | None:
+    """A mean as it is compared."""
     return None if seconds is None else round(seconds, PLACES)
 
 
 OF_TYPES: Final = ("event_type", "success", "duration_seconds")
 """Of an event, what its outcome takes."""
-_PLACE: Final = {True: 0, False: 1, None: 2}
+RESULTS: Final = (True, False, None)
+"""What may have come of an event, in the order of `Counts`."""
+_PLACE: Final = {result: place for place, result in enumerate(RESULTS)}
 
 
 @dataclass(slots=True)
@@ -101,4 +104,4 @@ class Tally:
 
 
 def _mean(seconds: list[float]) -> float | None:
-    return _rounded(sum(seconds) / len(seconds)) if seconds else None
+    return rounded(sum(seconds) / len(seconds)) if seconds else None

@@ -17,7 +17,7 @@ from ..values import utc_now
 from . import issued_counts as issued
 from .alerts import DEFAULTS, AlertReport, Thresholds, Vitals, fired
 from .buckets import Buckets, Half, Timeline
-from .counting import PATIENT, Asked, Counting
+from .counting import TIMEOUT, Asked, Counting
 from .figures import (
     AgentFigures,
     ErrorFigures,
@@ -44,7 +44,9 @@ class Analytics:
 
     The store counts: what is asked costs about one read for each 1,000 records that match, and a
     read for each row; ``billed`` in every answer says how much. ``shards`` is what events are
-    spread over, as `Coordination` has it. ``thresholds`` are for :meth:`alerts`.
+    spread over, as `Coordination` has it. ``thresholds`` are for :meth:`alerts`. ``timeout`` is how
+    many seconds the store has for each question, 60 by default, after which Firestore gives up by
+    itself; its emulator, which has no indexes, may need more for many records.
 
     All methods raise ``Unavailable`` in an outage rather than tell a part.
     """
@@ -55,8 +57,10 @@ class Analytics:
         *,
         shards: int = SHARDS,
         thresholds: Thresholds = DEFAULTS,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._memory = memory
+        self._timeout = timeout
         self._events = partial(issued.events_in, shards=all_shards(checked_shards(shards)))
         self._thresholds = thresholds
 
@@ -65,13 +69,13 @@ class Analytics:
 
     async def agent(self, agent_type: str, agent_id: str) -> Report[AgentFigures]:
         """How well one agent does, over all its sessions: one row."""
-        counting = Counting(self._memory)
+        counting = self._counting()
         rows = await _agents(counting, [(agent_type, agent_id)])
         return Report(rows, complete=True, billed=counting.billed)
 
     async def agents(self, agent_type: str, *, limit: int = 100) -> Report[AgentFigures]:
         """How well each agent of a type does, ordered by id, at most `limit` of them."""
-        counting = Counting(self._memory)
+        counting = self._counting()
 
         next_ = _next_in(AgentState, "agent_id", agent_type=agent_type)
         ids = await counting.values(next_, most=limit)
@@ -80,7 +84,7 @@ class Analytics:
 
     async def agent_types(self) -> Report[AgentFigures]:
         """How well all agents of each type do together, of at most 100 types."""
-        counting = Counting(self._memory)
+        counting = self._counting()
         types = await counting.values(_next_in(AgentState, "agent_type"), most=KINDS)
         rows = await _agents(counting, [(each, None) for each in types.found])
         return Report(rows, types.complete, counting.billed)
@@ -92,7 +96,7 @@ class Analytics:
 
         Times are aware, and those that the events tell.
         """
-        counting = Counting(self._memory)
+        counting = self._counting()
         types = await counting.values(_next_in(CoordinationEvent, "event_type"), most=KINDS)
         outcomes = await self._outcomes(
             counting, start, end, [{"event_type": each} for each in types.found]
@@ -124,7 +128,7 @@ class Analytics:
         They are ordered by the ids; with `source_agent_id` only those from that agent. Pairs of
         which nothing is told in the time asked for are left out.
         """
-        counting = Counting(self._memory)
+        counting = self._counting()
         pairs, complete = await _pairs(counting, source_agent_id, limit)
         outcomes = await self._outcomes(
             counting,
@@ -154,7 +158,7 @@ class Analytics:
         """
         end = utc_now() if end is None else end
         time = Timeline(end - DAY if start is None else start, end, every)
-        counting = Counting(self._memory)
+        counting = self._counting()
         kinds = await counting.values(_next_in(CoordinationEvent, "error_kind"), most=KINDS)
         failed = self._events(time.start, time.end, {"success": False})
         by_kind = [self._events(time.start, time.end, {"error_kind": each}) for each in kinds.found]
@@ -175,7 +179,7 @@ class Analytics:
 
     async def system(self) -> SystemReport:
         """The counters of the system, and agents by status."""
-        counting = Counting(self._memory)
+        counting = self._counting()
         state = await self._state(counting)
         counts = await counting.counts(issued.states_with(status=each) for each in AgentStatus)
         agents = {str(each): count for each, count in zip(AgentStatus, counts, strict=True)}
@@ -183,7 +187,7 @@ class Analytics:
 
     async def storage(self, models: Iterable[type[Record]] = SHIPPED) -> StorageReport:
         """How many records of these types there are; name your own, too."""
-        counting = Counting(self._memory)
+        counting = self._counting()
         models = list(models)
         counts = await counting.counts(Query(model) for model in models)
         names = [spec_of(model).collection for model in models]
@@ -192,13 +196,16 @@ class Analytics:
     async def alerts(self, thresholds: Thresholds | None = None) -> AlertReport:
         """Which figures are beyond their thresholds now."""
         limits = self._thresholds if thresholds is None else thresholds
-        counting = Counting(self._memory)
+        counting = self._counting()
         (outcomes,) = await self._outcomes(counting, utc_now() - limits.window, None, [{}])
         (failed,) = await counting.counts([issued.states_with(status=AgentStatus.ERROR)])
         state = await self._state(counting)
         stopped = (state.emergency_reason or "no reason given") if state.emergency_stop else None
         vitals = Vitals(outcomes, failed, stopped)
         return AlertReport(fired(vitals, limits), vitals, counting.billed)
+
+    def _counting(self) -> Counting:
+        return Counting(self._memory, timeout=self._timeout)
 
     async def _outcomes(
         self,
@@ -223,7 +230,7 @@ class Analytics:
 
     async def _state(self, counting: Counting) -> SystemState:
         ref = Ref(SystemState, GLOBAL_CONFIG)
-        snapshot = await self._memory.read([ref], options=PATIENT)
+        snapshot = await self._memory.read([ref], options=counting.options)
         counting.billed += snapshot.billed
         return snapshot.records[0] or SystemState()
 

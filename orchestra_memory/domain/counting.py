@@ -17,8 +17,9 @@ IN_FLIGHT: Final = 4
 """Requests under way at once."""
 ENTRIES_A_READ: Final = 1_000
 """Index entries of an aggregation that Firestore bills as one read."""
-PATIENT: Final = Options(timeout=60.0, cache="bypass")
-"""Going through many index entries takes longer than a single operation may."""
+TIMEOUT: Final = 60.0
+"""Seconds of one question: going through many index entries takes longer than a single operation
+may, and after so many Firestore gives an aggregation up by itself."""
 
 Asked: TypeAlias = tuple[Query[Any], Sequence[Measure], int]
 """A query, what to measure, and about how many records match, if that is known; else 0."""
@@ -33,10 +34,14 @@ class Values:
 
 
 class Counting:
-    """Figures of a memory; ``billed`` is what it took to get them."""
+    """Figures of a memory; ``billed`` is what it took to get them.
 
-    def __init__(self, memory: MemoryManager) -> None:
+    ``options`` are those of each question: past the cache, and with `timeout` seconds to answer.
+    """
+
+    def __init__(self, memory: MemoryManager, *, timeout: float = TIMEOUT) -> None:
         self.billed: Billed = FREE
+        self.options: Options = Options(timeout=timeout, cache="bypass")
         self._memory = memory
 
     async def counts(self, queries: Iterable[Query[Any]]) -> list[int]:
@@ -66,7 +71,7 @@ class Counting:
         return [found[place] for place in range(len(asked))]
 
     async def _ask(self, query: Query[Any], measures: Sequence[Measure], about: int) -> Totals:
-        totals = await self._memory.aggregate(query, measures, options=PATIENT)
+        totals = await self._memory.aggregate(query, measures, options=self.options)
         # Stores cannot tell how many entries a sum went through.
         least = len(measures) * max(1, -(-about // ENTRIES_A_READ)) if about else 0
         self.billed += Billed(reads=max(totals.billed.reads, least))
@@ -86,7 +91,7 @@ class Counting:
 
     async def value(self, query: Query[Any]) -> str | None:
         """The text in the field that `query` orders by, in its first record, if there is one."""
-        page = await self._memory.find(query, options=PATIENT)
+        page = await self._memory.find(query, options=self.options)
         self.billed += page.billed
         record = first(page, query)
         return None if record is None else str(getattr(record, query.order_by[0].field))

@@ -12,6 +12,7 @@ from ..codec.document import encode
 from ..codec.size import checked_size
 from ..errors import InvalidRecord, OrchestraMemoryError
 from ..record import Record
+from .long_json import PIECE, long_json
 
 DEFAULT_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """The time of a first message where a chat tells none."""
@@ -116,7 +117,7 @@ def entry_of(unit: Unit, make: Callable[[], Record], inside: str = "") -> Parsed
 def plain_json(raw: bytes) -> object:
     """The value in `raw`. Raises ``ValueError``, which never shows the text."""
     try:
-        return cast("object", json.loads(raw))
+        return long_json(raw) if len(raw) > PIECE else cast("object", json.loads(raw))
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
     except UnicodeDecodeError:

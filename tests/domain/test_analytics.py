@@ -24,6 +24,7 @@ from orchestra_memory.domain.figures import Outcomes
 from orchestra_memory.domain.shards import shard_of
 from orchestra_memory.domain.system import System
 from orchestra_memory.errors import InvalidQuery
+from orchestra_memory.operations import DEFAULT
 from orchestra_memory.testing.faults import FaultyMemory
 
 pytestmark = pytest.mark.anyio
@@ -167,6 +168,29 @@ async def test_figures_of_events_cost_less_than_a_hundredth_of_reading_them():
     reads = [report.billed.reads for report in (types, pairs, errors)]
     # Each of the three would read all 10,000.
     assert 0 < sum(reads) < 300
+
+
+async def test_the_store_has_as_long_for_each_question_as_is_said():
+    class Timed(LocalMemory):
+        def __init__(self):
+            super().__init__()
+            self.timeouts = set()
+
+        async def find(self, query, *, options=DEFAULT):
+            self.timeouts.add(options.timeout)
+            return await super().find(query, options=options)
+
+        async def aggregate(self, query, measures, *, options=DEFAULT):
+            self.timeouts.add(options.timeout)
+            return await super().aggregate(query, measures, options=options)
+
+    memory = Timed()
+    await memory.put(event(1, success=True, duration_seconds=1.0))
+    await Analytics(memory).coordination()
+    assert memory.timeouts == {60.0}
+    memory.timeouts.clear()
+    await Analytics(memory, timeout=600.0).coordination()
+    assert memory.timeouts == {600.0}
 
 
 async def test_an_outage_is_an_error_and_no_smaller_figure():

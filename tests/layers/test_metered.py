@@ -35,6 +35,7 @@ from orchestra_memory import (
 )
 from orchestra_memory.backends.firestore import calls, streams
 from orchestra_memory.backends.firestore.access import close_client
+from orchestra_memory.domain.agents import Agents
 from orchestra_memory.operations import DEFAULT
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +150,31 @@ async def test_what_the_store_adds_by_itself_is_counted(
     assert cost.find.reads > 2  # one more, to know whether there is another page
     assert cost.aggregate.reads > 1  # those that have expired
     assert cost.write.deletes > 1  # parts the item might have
+
+
+async def test_a_query_reads_nothing_beyond_its_limit(firestore: MeteredMemory, wire: Wire) -> None:
+    await firestore.put_many(notes(5))
+    one = await firestore.find(Query(Note, limit=1))
+    assert (one.billed.reads, len(one.items), one.cursor) == (1, 1, None)
+    first = await firestore.find(Query(Note, limit=3, page_size=2))
+    # One more, to know whether there is another page.
+    assert (first.billed.reads, len(first.items)) == (3, 2)
+    last = await firestore.find(Query(Note, limit=3, page_size=2, after=first.cursor))
+    assert (last.billed.reads, len(last.items), last.cursor) == (1, 1, None)
+    past = await firestore.find(Query(Note, limit=1, after=first.cursor))
+    assert (len(past.items), past.cursor) == (0, None)
+    assert firestore.cost().total == wire.seen
+
+
+async def test_the_latest_state_of_an_agent_costs_one_read(firestore: MeteredMemory) -> None:
+    agents = Agents(firestore)
+    for session in ("one", "two"):
+        await agents.save(agent_type="worker", agent_id="w1", session_id=session)
+    before = firestore.cost()
+    latest = await agents.latest("worker", "w1")
+    assert latest is not None
+    assert latest.session_id == "two"
+    assert firestore.cost() - before == Cost(find=Billed(reads=1), calls=1)
 
 
 async def test_many_chunks_are_counted_each_once(firestore: MeteredMemory, wire: Wire) -> None:

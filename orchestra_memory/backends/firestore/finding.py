@@ -35,6 +35,11 @@ def begin_behind(message: Any, names: Names, query: Query[Any], position: Positi
     start_after(message, position, names.document(address))
 
 
+def further(query: Query[Any], position: Position | None, size: int) -> int:
+    """Rows beyond a page of this size that tell whether more follow: none where its limit ends."""
+    return 0 if size and served_before(position) + size == query.limit else 1
+
+
 def living(query: Query[Any], rows: Iterable[Row]) -> list[Row]:
     """The rows without those that count as absent."""
     now = utc_now()
@@ -71,7 +76,7 @@ class Finding(Generic[R]):
             rows = (await self._nearest(size))[:size]
             more = False
         else:
-            rows = await self._behind(position, size + 1)
+            rows = await self._behind(position, size + further(query, position, size))
             more = len(rows) > size
             del rows[size:]
         shown = Shown(query, options, owned=True)

@@ -30,8 +30,9 @@ class Origin:
 class Found:
     """A record and what was noticed on the way to it, or the problem why there is none.
 
-    ``inside`` says where in its file it was. ``defaulted`` are fields of which nothing was told.
-    ``digest`` is the same for equal records; ``size`` is that of the record as JSON, in bytes.
+    ``inside`` says where in its file it was, ``key`` is the record's id. ``defaulted`` are fields
+    of which nothing was told. ``digest`` is the same for equal records; ``size`` is that of the
+    record as JSON, in bytes.
     """
 
     inside: str
@@ -39,6 +40,7 @@ class Found:
     problem: str = ""
     warnings: tuple[str, ...] = ()
     defaulted: tuple[str, ...] = ()
+    key: str = ""
     digest: str = ""
     size: int = 0
 
@@ -76,5 +78,11 @@ def of_record(
         return Found(inside, problem=str(error), warnings=warnings)
     digest = sha256(line).hexdigest()
     return Found(
-        inside, record, warnings=warnings, defaulted=defaulted, digest=digest, size=len(line)
+        inside,
+        record,
+        warnings=warnings,
+        defaulted=defaulted,
+        key=record.key,
+        digest=digest,
+        size=len(line),
     )

@@ -14,10 +14,12 @@ from typing import Final
 
 from anyio import to_thread
 
+from ...slices import paced
 from ..entries import UnreadableFile, plain_json
 from ..legacy.found import Found, Origin
 from ..legacy.kin import Kin
 from ..legacy.recognise import parsed
+from ..long_json import let_go
 from ..sources import opened
 from .chunks import Chunk, Position, cut, gathered
 from .folders import File, files_below, order_of
@@ -27,9 +29,15 @@ MAX_BYTES: Final = 32 * 2**20
 _JSON: Final = frozenset({".json", ".jsonl", ".ndjson"})
 _OPENING: Final = (b"{", b"[")
 _BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_OURS: Final = re.compile(rb'\{"format": ?"orchestra-memory')
+"""How the files begin that this library writes: reports of migrations, exports, backups."""
 _SNIFFED: Final = 512
 _KIN: Final = re.compile(rb'"(?:parent|child|spawned)')
 """How the names of fields begin that name other agents."""
+_NAMED: Final = 16
+"""More bytes than such a beginning has."""
+_SEARCHED: Final = 2**20
+"""Bytes that are searched at once: meanwhile no other thread gets its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class FolderSource:
         for file in files_below(self.root):
             # What is wrong with a file is told of when it is read to be migrated.
             with suppress(_Passed, UnreadableFile, OSError, ValueError, RecursionError):
-                for found in () if file.problem else _pieces(file, self.max_bytes):
+                for found in () if file.problem else paced(_pieces(file, self.max_bytes)):
                     kin.add(found)
         return kin
 
@@ -87,8 +95,13 @@ class FolderSource:
             return False
         with suppress(UnreadableFile, OSError), opened(file.path) as stream:
             assert isinstance(stream, io.BufferedIOBase)
-            return _KIN.search(stream.read(self.max_bytes)) is not None
+            return _tells_kin(stream.read(self.max_bytes))
         return False
+
+
+def _tells_kin(content: bytes) -> bool:
+    begins = paced(range(0, len(content), _SEARCHED))
+    return any(_KIN.search(content, at, at + _SEARCHED + _NAMED) for at in begins)
 
 
 def _chunks_of(file: File, first: int, max_bytes: int, kin: Kin) -> Iterator[Chunk]:
@@ -97,7 +110,7 @@ def _chunks_of(file: File, first: int, max_bytes: int, kin: Kin) -> Iterator[Chu
         return
     done = first
     try:
-        pieces = map(kin.resolved, islice(_pieces(file, max_bytes), first, None))
+        pieces = map(kin.resolved, islice(paced(_pieces(file, max_bytes)), first, None))
         for chunk in cut(file.place, pieces, first=first, mark=file.mark):
             done = chunk.position.pieces
             yield chunk
@@ -125,6 +138,9 @@ def _pieces(file: File, max_bytes: int) -> Iterator[Found]:
             raise _Passed("empty")
         if not _may_be_json(file, head):
             raise _Passed("not JSON")
+        if _OURS.match(head):
+            # A report may even be the one of this run, and would grow as fast as it is read.
+            raise _Passed("written by this library; bring exports and backups in with import")
         if len(head) > max_bytes:
             yield from _lines(_streamed(head, stream, max_bytes), origin)
             return
@@ -133,10 +149,11 @@ def _pieces(file: File, max_bytes: int) -> Iterator[Found]:
     except ValueError:
         if not _is_lines(head):
             raise
-        yield from _lines(head.splitlines(), origin)
+        yield from _lines(io.BytesIO(head), origin)
         return
     del head
     yield from parsed(value, origin)
+    let_go(value)
 
 
 def _may_be_json(file: File, head: bytes) -> bool:
@@ -167,7 +184,7 @@ def _streamed(head: bytes, stream: io.BufferedIOBase, max_bytes: int) -> Iterato
     whole, newline, rest = head.rpartition(b"\n")
     if not newline:
         whole, rest = b"", head
-    yield from whole.splitlines()
+    yield from io.BytesIO(whole)
     yield rest + stream.readline(max_bytes)
     while line := stream.readline(max_bytes):
         yield line

@@ -6,7 +6,12 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
+from typing import Final
+
+_SORTED: Final = 4_000
+"""Names that are sorted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ def files_below(root: Path) -> Iterator[File]:
         yield _file(str(root), _shown(root.name))
         return
     been: set[tuple[int, int]] = set()
-    stack = [iter([("", str(root))])]
+    stack: list[Iterator[tuple[str, str]]] = [iter([("", str(root))])]
     while stack:
         place, path = next(stack[-1], (None, ""))
         if place is None:
@@ -45,7 +50,7 @@ def files_below(root: Path) -> Iterator[File]:
         if isinstance(listed, File):
             yield listed
         else:
-            stack.append(iter(listed))
+            stack.append(listed)
 
 
 def _is_folder(path: str) -> bool:
@@ -55,7 +60,7 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _listed(path: str, place: str, been: set[tuple[int, int]]) -> list[tuple[str, str]] | File:
+def _listed(path: str, place: str, been: set[tuple[int, int]]) -> Iterator[tuple[str, str]] | File:
     """What is in a folder, or why it is not gone into."""
     try:
         facts = os.stat(path)  # noqa: PTH116
@@ -66,7 +71,12 @@ def _listed(path: str, place: str, been: set[tuple[int, int]]) -> list[tuple[str
             named = [(_shown(entry.name), entry.path) for entry in entries]
     except OSError as error:
         return File(place, path, problem=f"cannot be opened: {error.strerror}")
-    return [(f"{place}/{name}" if place else name, inner) for name, inner in sorted(named)]
+    return ((f"{place}/{name}" if place else name, inner) for name, inner in _ordered(named))
+
+
+def _ordered(named: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What is in a folder, by its names; sorted in parts, so that no other thread waits long."""
+    return merge(*(sorted(named[at : at + _SORTED]) for at in range(0, len(named), _SORTED)))
 
 
 def _file(path: str, place: str) -> File:

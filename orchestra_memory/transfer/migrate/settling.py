@@ -51,7 +51,7 @@ class Piece:
     @property
     def key(self) -> Key | None:
         record = self.found.record
-        return None if record is None else (type(record).__name__, record.key)
+        return None if record is None else (type(record).__name__, self.found.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,8 @@ class Settler:
         raise Conflict("others kept writing the same records; go on when they rest")
 
     async def _held(self, pieces: Sequence[Piece]) -> list[_Held]:
-        records = [piece.found.record for piece in pieces]
-        return await self._read([Ref(type(record), record.key) for record in records if record])
+        founds = [piece.found for piece in pieces]
+        return await self._read([Ref(type(f.record), f.key) for f in founds if f.record])
 
     async def _read(self, refs: Sequence[Ref[Record]]) -> list[_Held]:
         if not refs:

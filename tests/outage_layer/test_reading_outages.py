@@ -169,7 +169,8 @@ async def test_copies_older_than_the_caller_takes_are_refused(
     await behind.put(Note(id="c"))
     await stage.wait(Put(Note(id="a")))
     time.pass_by(40)
-    with pytest.raises(Unavailable) as raised:
+    bound = "nothing is known" if max_age is None else f"no older than {max_age} s is known"
+    with pytest.raises(Unavailable, match=bound) as raised:
         await stage.read(A, B, C, Ref(Note, "nowhere"), max_age=max_age)
     assert "".join(ref.key for ref in raised.value.known) == known
 

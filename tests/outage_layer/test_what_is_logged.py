@@ -70,7 +70,7 @@ async def test_a_write_that_becomes_a_dead_letter(
         await put_in_an_outage(store, memory)
         store.fail("write", error=lambda: PermissionDenied("not this one"))
         assert await told(caplog, "dead letters") == [
-            "WARNING of what was replayed, 1 became dead letters and 0 conflicts"
+            "WARNING what was replayed left dead letters: 1, conflicts: 0"
         ]
 
 

@@ -124,7 +124,7 @@ class Healer:
         """Say what somebody has to look at: nothing of it goes away by itself."""
         if drained.dead_letters or drained.conflicts:
             log.warning(
-                "of what was replayed, %d became dead letters and %d conflicts",
+                "what was replayed left dead letters: %d, conflicts: %d",
                 drained.dead_letters,
                 drained.conflicts,
             )

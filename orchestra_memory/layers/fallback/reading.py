@@ -103,7 +103,7 @@ class Reader:
                 answers[place] = answer
         if len(answers) < len(refs):
             known = {refs[place]: answer for place, answer in answers.items()}
-            raise _unknown([ref for ref in refs if ref not in known], known)
+            raise _unknown([ref for ref in refs if ref not in known], known, options)
         return Snapshot(tuple(answers.values()), None, billed)
 
     def _showing(
@@ -149,7 +149,7 @@ class Reader:
             if answer is not UNKNOWN:
                 answers[ref] = answer
         if unknown := [ref for ref in refs if ref not in answers]:
-            raise _unknown(unknown, answers) from failure
+            raise _unknown(unknown, answers, options) from failure
         return Snapshot(tuple(_each_its_own(refs, answers)))
 
     async def _known(
@@ -182,11 +182,14 @@ def _each_its_own(
         given.add(ref)
 
 
-def _unknown(unknown: Sequence[Ref[Any]], known: Mapping[Ref[Any], Any]) -> Unavailable:
+def _unknown(
+    unknown: Sequence[Ref[Any]], known: Mapping[Ref[Any], Any], options: Options
+) -> Unavailable:
     first = unknown[0]
+    enough = "" if options.max_age is None else f" that is no older than {options.max_age:g} s"
     return Unavailable(
-        f"the store does not answer, and nothing is known of {len(unknown)} of the records asked "
-        f"for (first: {first.collection}/{first.key}); try again when it is back",
+        f"the store does not answer, and nothing{enough} is known of {len(unknown)} of the records "
+        f"asked for (first: {first.collection}/{first.key}); try again when it is back",
         operation="read",
         collection=first.collection,
         key=first.key,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from orchestra_memory.layers.cached import model
 from orchestra_memory.layers.cached.model import NOTHING, Entry, Reading
@@ -24,7 +25,8 @@ from orchestra_memory.layers.cached.scripts import (
     KeepLive,
     WindowFilling,
 )
-from tests.cached.schedules import LONG, NOW, Scripts
+from tests.cached.record_schedules import Writer
+from tests.cached.schedules import DONE, LONG, NOW, Scripts, World
 
 
 def _plain_read(entry: Entry, now: int, asked: Reading) -> tuple[Entry, RecordReply]:
@@ -191,3 +193,18 @@ WINDOW_DELETED_AFTER_WRITE = Scripts(
 )
 WINDOW_PUSHED_TO = Scripts(fill_window=_any_window, intend=_ready_intent, publish=_push_if_there)
 WINDOW_FILLED_WITHOUT_LEASE = Scripts(fill_window=_unleased_window)
+
+
+@dataclass(frozen=True)
+class EarlyWriter(Writer):
+    """Trusts its fence: acknowledges what is committed behind one, and publishes it after."""
+
+    def _commit(self, world: World, me: int) -> Iterator[World]:
+        fenced = world.processes[me].memory[0] is not None
+        for after in super()._commit(world, me):
+            state = after.processes[me]
+            early = fenced and state.step == "publish"
+            yield self.acknowledged(after, state) if early else after
+
+    def _publish(self, world: World, me: int, scripts: Scripts) -> Iterator[World]:
+        yield self._told(world, me, scripts, self.action(world.processes[me]), DONE)

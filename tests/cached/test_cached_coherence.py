@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -24,7 +25,7 @@ from orchestra_memory import (
 from orchestra_memory.operations import DEFAULT
 from orchestra_memory.testing.contract.models import Note
 
-from .beneath import Stop, Store, in_background, said
+from .beneath import Stop, Store, entries, in_background, said
 
 pytestmark = pytest.mark.anyio
 
@@ -243,6 +244,23 @@ async def test_a_delete_that_another_writer_overtook_is_not_taken_for_the_last(m
         stop.open()
     for _ in range(2):
         assert await memory.get(Note, "a") == Note(id="a", rank=1)
+
+
+@pytest.mark.parametrize("mode", ["available", "strict"])
+async def test_a_write_that_lost_its_fence_is_told_before_it_is_acknowledged(
+    opened, store, redis, mode
+):
+    name = uuid4().hex
+    writer, reader = [await opened(store=name, mode=mode) for _ in range(2)]
+    await store.inner.put(Note(id="a", rank=1))
+
+    async def evict_and_read() -> None:
+        await redis.delete(*await entries(redis, name))
+        assert (await reader.get(Note, "a")).rank == 1
+
+    store.before_write = evict_and_read
+    await writer.put(Note(id="a", rank=2))
+    assert (await reader.get(Note, "a")).rank == 2
 
 
 async def test_another_processes_reader_is_waited_for_but_a_moment(memory, opened, store):

@@ -158,6 +158,15 @@ def test_the_flaw_is_found(name: str) -> None:
     assert explore(scenario).violations == {}
 
 
+@pytest.mark.parametrize("lost", [Faults(evictions=1), Faults(expiries=1)])
+def test_a_fence_that_was_raised_is_no_proof_that_it_stood_at_the_commit(lost: Faults) -> None:
+    """Only what Redis says after the commit is: until then nothing may be acknowledged."""
+    early = flawed.EarlyWriter()
+    assert explore(records(Reader(), Reader(), early)).violations == {}
+    assert explore(records(Reader(), Reader(), early, faults=lost)).violations != {}
+    assert explore(records(Reader(), Reader(), PUT, faults=lost)).violations == {}
+
+
 def test_a_floor_dropped_with_an_expired_intent_lets_a_late_fill_revive() -> None:
     """Were it for the lease alone to keep a late fill out, it could not be told from this."""
     kept = explore(FENCE_OUTLIVES_ITS_WRITER, flawed.FILL_WITHOUT_LEASE)

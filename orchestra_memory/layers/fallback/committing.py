@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, count, groupby
+from itertools import chain, count
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -212,7 +212,7 @@ class Committer:
         self, items: Sequence[Queued], composition: Composition, receipt: Receipt
     ) -> None:
         self.tally.conflicts += len(composition.kept)
-        await self._tell_copies(composition, receipt)
+        self._tell_copies(composition, receipt)
         refused = set(composition.refused)
 
         def left(item: Queued) -> Outcome:
@@ -224,14 +224,13 @@ class Committer:
         self._keep_copies([i for i in items if i.document not in composition.last], left)
         await self._settle(items, left, len(refused))
 
-    async def _tell_copies(self, composition: Composition, receipt: Receipt) -> None:
+    def _tell_copies(self, composition: Composition, receipt: Receipt) -> None:
         """Have copies of all that was written, however much: it was known while it waited."""
-        if self._standby is None:
-            return
-        written = zip(composition.ops, receipt.revisions, strict=False)
-        async for _, each in sliced(groupby(written, lambda pair: document_of(pair[0].ref))):
-            ops, revisions = zip(*each, strict=True)
-            self._standby.wrote(ops, Receipt(revisions, receipt.version))
+        if self._standby is not None:
+            ops = composition.ops
+            revisions = receipt.revisions[: len(ops)]
+            written = replace(receipt, revisions=revisions, count=len(ops))
+            self._standby.wrote(ops, written, bulk=len(ops))
 
     async def _decided(self, items: Sequence[Queued], marker: Stored[Marker]) -> None:
         """An attempt whose answer was lost, or that of another process, has made this commit."""

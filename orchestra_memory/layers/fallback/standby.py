@@ -152,12 +152,15 @@ class Standby:
             document, size = of_read(stored.record)
             self._enter(place, _Copy(document, revision, revision, seen, size))
 
-    def wrote(self, ops: Sequence[Op], receipt: Receipt) -> None:
-        """Bring the copies to what a committed write made of them, as far as that can be told."""
+    def wrote(self, ops: Sequence[Op], receipt: Receipt, *, bulk: int = BULK) -> None:
+        """Bring the copies to what a committed write made of them, as far as that can be told.
+
+        Of one with more operations than ``bulk``, copies that are not here are not made.
+        """
         if receipt.durability is not Durability.COMMITTED or len(receipt.revisions) != len(ops):
             self.forget(op.ref for op in ops)
             return
-        is_bulk = len(ops) > BULK
+        is_bulk = len(ops) > bulk
         made: set[Place] = set()
         for op, revision in zip(ops, receipt.revisions, strict=True):
             place = _place_of(op.ref)

@@ -51,7 +51,7 @@ class Books:
         ]
         for each in held:
             self.ledger.add(each)
-        self.weigh()
+        self.weigh(now)
         return [*drafts], held
 
     def _check_ids(self, drafts: Sequence[Draft]) -> None:
@@ -80,9 +80,9 @@ class Books:
         else:
             self.ledger.bury(number)
 
-    def weigh(self) -> None:
+    def weigh(self, now: int | None = None) -> None:
         """Tell that the journal fills up, when it does."""
-        share = self.ledger.share(self._now())
+        share = self.ledger.share(self._now() if now is None else now)
         if share >= WARN_AT and not self._warned:
             self._warned = True
             self.tell(FillingUp(share, len(self.ledger), self.ledger.bytes))

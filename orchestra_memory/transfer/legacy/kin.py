@@ -14,13 +14,17 @@ class Kin:
     """The agents of a source by their bare ids."""
 
     def __init__(self) -> None:
-        self._keys: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._first: dict[str, str] = {}
+        # Of those with several keys. Most have one, and there may be very many.
+        self._by_session: defaultdict[str, defaultdict[str, set[str]]]
+        self._by_session = defaultdict(lambda: defaultdict(set))
 
     def add(self, found: Found) -> None:
         if isinstance(state := found.record, AgentState):
+            first = self._first.setdefault(state.agent_id, found.key)
             # An agent is the same in all its sessions, unless another has its id.
-            place = f"{state.session_id}\0{state.agent_type}"
-            self._keys[state.agent_id][place] = state.key
+            for key in () if first == found.key else (first, found.key):
+                self._by_session[state.agent_id][AgentState.key_parts(key)[-1]].add(key)
 
     def resolved(self, found: Found) -> Found:
         """The same with the keys of parent and children, where these are known."""
@@ -42,7 +46,7 @@ class Kin:
 
     def _key(self, name: str, session_id: str) -> str | None:
         """The key of the one agent with this id in the session, or of the only one there is."""
-        known = self._keys.get(name, {})
-        here = [key for place, key in known.items() if place.startswith(f"{session_id}\0")]
-        (key,) = here if len(here) == 1 else tuple(known.values()) if len(known) == 1 else (None,)
-        return key
+        if name not in self._by_session:
+            return self._first.get(name)
+        keys = self._by_session[name].get(session_id, set())
+        return min(keys) if len(keys) == 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from orchestra_memory.layers.fallback.overlay import (
     UNKNOWN,
     commits_of,
     lacks,
+    may_hold,
     not_applied,
     overlaid,
     shown,
@@ -256,3 +258,10 @@ def test_a_patch_may_give_the_text_that_a_put_does_not() -> None:
     put, patch = Put(Note(id="a", title="x")), Patch(A, set={"title": "y"})
     assert not lacks({"title": "y"}, queued(put, patch))
     assert lacks({"title": "y"}, queued(put))
+
+
+def test_a_clock_that_is_off_does_not_let_a_write_count_twice() -> None:
+    (item,) = queued(Patch(A, increment={"rank": 1}), at=3_600_000_000, commit="c")
+    item = replace(item, since=time.monotonic() - 30)
+    assert may_hold(3, 10.0, [item], NOW)
+    assert not may_hold(3, 60.0, [item], NOW)

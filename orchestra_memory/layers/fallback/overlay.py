@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -91,6 +92,11 @@ def _after(op: Op, document: Document | Unknown | None) -> Document | Unknown | 
 def age_of(item: Queued, now: datetime) -> float:
     """Seconds since it was queued; none where the clock was set back."""
     return max(0, to_micros(now) - item.at) / 1e6
+
+
+def _waited(item: Queued, now: datetime) -> float:
+    """The same at least, in spite of a clock that was set, or that was another process' and off."""
+    return max(age_of(item, now), time.monotonic() - item.since)
 
 
 def shown(
@@ -187,7 +193,7 @@ def may_hold(revision: Revision, age: float, queued: Sequence[Queued], now: date
         if item.basis.revision is not None and revision <= item.basis.revision:
             return False
         was_sent = item.commit is not None or item.basis.in_doubt
-        if counts(item) and was_sent and (item.basis.in_doubt or age <= age_of(item, now)):
+        if counts(item) and was_sent and (item.basis.in_doubt or age <= _waited(item, now)):
             return True
     return False
 

@@ -260,7 +260,8 @@ def _subclasses(model: type[Record]) -> Iterator[type[Record]]:
 
 def _bound(item: Queued, commit: str) -> Queued:
     # By `replace` it takes several times as long.
-    return Queued(item.id, item.number, item.op, item.basis, item.at, commit, item.size)
+    own = item.id, item.number, item.op, item.basis, item.at
+    return Queued(*own, commit, item.size, item.since)
 
 
 def _read_back(pair: tuple[Draft, tuple[Op, Basis]]) -> tuple[Op, Basis]:

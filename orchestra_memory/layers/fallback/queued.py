@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,8 @@ class Queued:
     ``id`` tells it from every other write of every process; ``number`` only while its queue is
     open. ``at`` is when it was queued, in microseconds since 1970 by this machine's clock.
     ``commit`` is the id of the commit it goes into, and of that commit's marker; what shares one is
-    committed together. ``size`` is that of its body there, in bytes.
+    committed together. ``size`` is that of its body there, in bytes. ``since`` is when it became
+    known here, on the monotonic clock.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Queued:
     at: int
     commit: str | None
     size: int = field(default=0, compare=False)
+    since: float = field(default_factory=time.monotonic, repr=False, compare=False)
     document: DocumentKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -76,7 +76,6 @@ class Analytics:
     async def agents(self, agent_type: str, *, limit: int = 100) -> Report[AgentFigures]:
         """How well each agent of a type does, ordered by id, at most `limit` of them."""
         counting = self._counting()
-
         next_ = _next_in(AgentState, "agent_id", agent_type=agent_type)
         ids = await counting.values(next_, most=limit)
         rows = await _agents(counting, [(agent_type, each) for each in ids.found])

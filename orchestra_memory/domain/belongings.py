@@ -18,6 +18,7 @@ from ..ownership import owner_paths
 from ..protocol import MemoryManager
 from ..queries import Query
 from ..record import Record, spec_of
+from ..values import is_map
 from . import issued
 from .bulk import PAGE, check_complete
 
@@ -69,7 +70,9 @@ def places(models: Iterable[type[Record]]) -> list[Place]:
 def _at(record: Record, path: str) -> object:
     name, _, inner = path.partition(".")
     value = getattr(record, name)
-    return value.get(inner) if inner else value
+    if not inner:
+        return value
+    return value.get(inner) if is_map(value) else None
 
 
 async def pages(memory: MemoryManager, query: Query[Any]) -> AsyncGenerator[Page[Any]]:

@@ -49,6 +49,12 @@ class Liking(Record, collection="likings", key=["user_id", "topic"]):
     topic: str
 
 
+class Remark(Record, collection="remarks"):
+    id: str
+    metadata: dict[str, str] | None = None
+    context: dict[str, str] = {}
+
+
 MODELS = (
     MemoryItem,
     MemoryRecord,
@@ -311,6 +317,14 @@ async def test_a_stopped_export_goes_on_to_the_same_file(tmp_path, name, passing
     assert await Privacy(store, models=MODELS).export("ann", path, resume=True) == 508
     if not name.endswith(".gz"):
         assert path.read_bytes() == whole.read_bytes()
+
+
+async def test_a_map_that_a_record_leaves_out_says_nothing_of_whose_it_is(tmp_path):
+    memory = LocalMemory()
+    await memory.put(Remark(id="r", context={"user_id": "alice"}))
+    privacy = Privacy(memory, models=[Remark])
+    assert await privacy.export("alice", tmp_path / "alice.jsonl") == 1
+    assert (await privacy.erase("alice")).records == 1
 
 
 async def test_an_export_of_another_user_is_not_gone_on_with(tmp_path):

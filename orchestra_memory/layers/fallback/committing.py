@@ -212,7 +212,7 @@ class Committer:
         self, items: Sequence[Queued], composition: Composition, receipt: Receipt
     ) -> None:
         self.tally.conflicts += len(composition.kept)
-        self._tell_copies(composition, receipt)
+        await self._tell_copies(composition, receipt)
         refused = set(composition.refused)
 
         def left(item: Queued) -> Outcome:
@@ -224,13 +224,13 @@ class Committer:
         self._keep_copies([i for i in items if i.document not in composition.last], left)
         await self._settle(items, left, len(refused))
 
-    def _tell_copies(self, composition: Composition, receipt: Receipt) -> None:
+    async def _tell_copies(self, composition: Composition, receipt: Receipt) -> None:
         """Have copies of all that was written, however much: it was known while it waited."""
         if self._standby is not None:
             ops = composition.ops
             revisions = receipt.revisions[: len(ops)]
             written = replace(receipt, revisions=revisions, count=len(ops))
-            self._standby.wrote(ops, written, bulk=len(ops))
+            await self._standby.wrote_all(ops, written)
 
     async def _decided(self, items: Sequence[Queued], marker: Stored[Marker]) -> None:
         """An attempt whose answer was lost, or that of another process, has made this commit."""

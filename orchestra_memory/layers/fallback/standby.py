@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -17,6 +17,7 @@ from ...operations import Delete, Durability, Op, Patch, Put, Receipt, Ref, Revi
 from ...ownership import users_in
 from ...queries import Query
 from ...record import spec_of
+from ...slices import sliced
 from .copies import OVERHEAD, of_document, of_read, of_written
 
 MAX_RECORDS: Final = 10_000
@@ -152,20 +153,26 @@ class Standby:
             document, size = of_read(stored.record)
             self._enter(place, _Copy(document, revision, revision, seen, size))
 
-    def wrote(self, ops: Sequence[Op], receipt: Receipt, *, bulk: int = BULK) -> None:
-        """Bring the copies to what a committed write made of them, as far as that can be told.
+    def wrote(self, ops: Sequence[Op], receipt: Receipt) -> None:
+        """Bring the copies to what a committed write made of them, as far as that can be told."""
+        for _ in self._following(ops, receipt, brings_in=len(ops) <= BULK):
+            pass
 
-        Of one with more operations than ``bulk``, copies that are not here are not made.
-        """
+    async def wrote_all(self, ops: Sequence[Op], receipt: Receipt) -> None:
+        """The same, and have copies of all of it, however much; with pauses for others."""
+        async for _ in sliced(self._following(ops, receipt, brings_in=True)):
+            pass
+
+    def _following(self, ops: Sequence[Op], receipt: Receipt, *, brings_in: bool) -> Iterator[None]:
+        """Take the operations of a write into account, one a step."""
         if receipt.durability is not Durability.COMMITTED or len(receipt.revisions) != len(ops):
             self.forget(op.ref for op in ops)
             return
-        is_bulk = len(ops) > bulk
         made: set[Place] = set()
         for op, revision in zip(ops, receipt.revisions, strict=True):
             place = _place_of(op.ref)
             before = self._copies.get(place)
-            if is_bulk and before is None:
+            if before is None and not brings_in:
                 self._moment += 1
             elif isinstance(op, Delete):
                 self._deleted(place, receipt.version)
@@ -178,6 +185,7 @@ class Standby:
                 self._patched(place, op, revision, goes_on=place in made)
             if self._copies.get(place) is not before:
                 made.add(place)
+            yield
 
     def _put(self, place: Place, put: Put, revision: Revision) -> None:
         copy = self._copies.get(place)

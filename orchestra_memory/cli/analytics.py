@@ -164,7 +164,7 @@ def _error_facts(report: ErrorReport) -> dict[str, object]:
 
 def _tell_more(complete: bool) -> None:
     if not complete:
-        note("there are more than these; raise --limit, or narrow it")
+        note("there are more than these; raise --limit where the verb has one")
 
 
 def _cost(billed: Billed) -> str:

@@ -52,7 +52,7 @@ class Liking(Record, collection="likings", key=["user_id", "topic"]):
 class Remark(Record, collection="remarks"):
     id: str
     metadata: dict[str, str] | None = None
-    context: dict[str, str] = {}
+    context: dict[str, str]
 
 
 MODELS = (

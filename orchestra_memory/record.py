@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeGuard
 
@@ -43,10 +43,11 @@ class RecordSpec:
     large: frozenset[str] = frozenset()
     commit_time: str | None = None
     schema_version: int = 1
+    scope_fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
-    @property
-    def scope_fields(self) -> frozenset[str]:
-        return frozenset(field for scope in self.scopes for field in scope)
+    def __post_init__(self) -> None:
+        fields = frozenset(field for scope in self.scopes for field in scope)
+        object.__setattr__(self, "scope_fields", fields)
 
 
 class Record(BaseModel):
@@ -125,7 +126,7 @@ class Record(BaseModel):
             cls.__record__ = RecordSpec(
                 collection=collection,
                 key=_names(key),
-                scopes=tuple(_names(scope) for scope in scopes),
+                scopes=tuple(dict.fromkeys(_names(scope) for scope in scopes)),
                 indexes=tuple(tuple(index) for index in indexes),
                 vector_indexes=tuple(tuple(index) for index in vector_indexes),
                 unindexed=frozenset(unindexed) | frozenset(large),

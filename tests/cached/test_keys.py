@@ -34,7 +34,7 @@ class Odd(Record, collection="a:b{,", scopes=["user", ("user", "session")]):
 @given(*[st.tuples(NAMES, NAMESPACES, NAMES, st.sampled_from([MemoryItem, Odd]))] * 2)
 def test_different_records_have_different_keys(ours, theirs) -> None:
     keys = [
-        Keyspace(store).record_key(Ref(model, key, namespace), "e")
+        Keyspace(store).key(Ref(model, key, namespace), "e")
         for store, namespace, key, model in (ours, theirs)
     ]
     assert (ours == theirs) == (keys[0] == keys[1])
@@ -43,9 +43,7 @@ def test_different_records_have_different_keys(ours, theirs) -> None:
 @given(*[st.tuples(NAMES, NAMESPACES, st.tuples(NAMES, NAMES) | st.tuples(NAMES))] * 2)
 def test_different_scopes_have_different_keys(ours, theirs) -> None:
     keys = [
-        Keyspace(store).window_key(
-            Scope(Odd, ("user", "session")[: len(values)], values, namespace), "e"
-        )
+        Keyspace(store).key(Scope(Odd, ("user", "session")[: len(values)], values, namespace), "e")
         for store, namespace, values in (ours, theirs)
     ]
     assert (ours == theirs) == (keys[0] == keys[1])
@@ -78,23 +76,23 @@ def test_keys_say_what_they_are_of() -> None:
 
 def test_another_epoch_has_other_keys() -> None:
     keyspace, ref = Keyspace("s"), Ref(SystemState, "global_config")
-    assert keyspace.record_key(ref, "1") != keyspace.record_key(ref, "2")
+    assert keyspace.key(ref, "1") != keyspace.key(ref, "2")
 
 
 @pytest.mark.parametrize("key", [LONG, "a" * 201, "~" + "/" * 300])
 def test_what_is_long_is_hashed_and_stays_apart(key) -> None:
     keyspace = Keyspace("s")
-    long, other = (keyspace.record_key(Ref(MemoryItem, text), "e") for text in (key, key + "b"))
+    long, other = (keyspace.key(Ref(MemoryItem, text), "e") for text in (key, key + "b"))
     assert len(long.encode()) < 150
     assert long != other
     hashed = long.rpartition(":")[2]
-    assert keyspace.record_key(Ref(MemoryItem, hashed), "e") != long
+    assert keyspace.key(Ref(MemoryItem, hashed), "e") != long
 
 
 def test_a_long_scope_is_hashed_and_stays_apart() -> None:
     keyspace = Keyspace("s")
     keys = {
-        keyspace.window_key(Scope(Odd, ("user", "session"), values), "e")
+        keyspace.key(Scope(Odd, ("user", "session"), values), "e")
         for values in ((LONG, "a"), (LONG, "b"), ("a", LONG))
     }
     assert len(keys) == 3

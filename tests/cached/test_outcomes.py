@@ -59,8 +59,16 @@ def worked(*ops, one_commit: bool = True, moved=None) -> Work:
 def steps(work: Work, receipt: Receipt, intended=None, policies: Policies = POLICIES) -> list:
     work.prepare()
     told = None if intended is None else [intended.get(each, UNKNOWN) for each in work.targets()]
-    outcome = Outcome(work, receipt, told, policies)
-    return list(outcome.steps())
+    at_once, early = Outcome(work, told, policies), Outcome(work, told, policies)
+    early.decide()
+    found = list(early.steps(receipt))
+    assert [kinds(step) for step in at_once.steps(receipt)] == [kinds(step) for step in found]
+    return found
+
+
+def kinds(step: Step) -> tuple:
+    """What it is about, and what is done with it, but for the time it lives."""
+    return step.target, type(step.action), step.action.floor
 
 
 class TestTouched:

@@ -77,7 +77,7 @@ async def test_a_write_under_way_is_seen(
     await memory.put(item("a"))
     epoch = await tending.epoch(None)
     assert epoch is not None
-    keys = [keyspace.epoch_key(None), keyspace.record_key(ref("a"), epoch)]
+    keys = [keyspace.epoch_key(None), keyspace.key(ref("a"), epoch)]
     await run(redis, INTEND, keys, intend_arguments(Known(epoch, "x"), "t", life=5_000, keep=9_000))
     assert (await tending.look(ref("a"))).intents == 1
     # The fence is not lifted by forgetting: who writes will publish.
@@ -93,7 +93,7 @@ async def test_what_another_release_or_nobody_wrote_is_forgotten_with_any_user(
         await memory.put(item(key, "bob" if key == "hers" else "ann"))
     epoch = await tending.epoch(None)
     assert epoch is not None
-    names = {key: keyspace.record_key(ref(key), epoch) for key in ("new", "damaged", "garbage")}
+    names = {key: keyspace.key(ref(key), epoch) for key in ("new", "damaged", "garbage")}
     await redis.set(names["new"], b"1:1::L:9" + b"of a later format")
     await redis.set(names["damaged"], b"1:1::L:")
     await redis.set(names["garbage"], "no hash at all")
@@ -174,7 +174,7 @@ async def test_a_new_epoch_is_of_the_run_the_old_one_was_of(
 @pytest.mark.parametrize("user", USERS)
 async def test_a_window_tells_by_its_key_whose_it_is(keyspace: Keyspace, user: str) -> None:
     scope = Scope(om.MemoryItem, ("user_id", "session_id"), (user, "ann"), None)
-    key = keyspace.window_key(scope, "e")
+    key = keyspace.key(scope, "e")
     name = key[len(keyspace.epoch_key(None).removesuffix("epoch") + "e:") :]
     assert may_list(name, "user_id", user)
     assert may_list(name, "agent_id", "ann")

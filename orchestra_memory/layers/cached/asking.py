@@ -121,7 +121,9 @@ class Asker:
             if epochs.run is None:
                 await epochs.probe()
             run = epochs.run
-            answer: T | OtherEpoch | None = await self._known(ask)
+            answer: T | OtherEpoch | None = None
+            if ask.known is not None:
+                answer = await self._known(ask, ask.known)
             if answer is None:
                 answer = _parsed(ask, await self._reply(ask))
             if isinstance(answer, OtherEpoch):
@@ -133,13 +135,12 @@ class Asker:
                 return answer
         raise Refusal("epoch")
 
-    async def _known(self, ask: Ask[T]) -> T | None:
+    async def _known(self, ask: Ask[T], known: Callable[[Any, str], T | None]) -> T | None:
         """What is known without a script, which takes several times as long."""
         epoch = self._epochs.of(ask.namespace)
-        if ask.known is None or epoch is None:
+        if epoch is None:
             return None
-        keys = self._keys(ask, epoch)
-        return ask.known(await self._wire.run("MGET", *keys), epoch)
+        return known(await self._wire.run("MGET", *self._keys(ask, epoch)), epoch)
 
     async def _reply(self, ask: Ask[Any]) -> object:
         """What the script replies, sent along only where Redis does not know it."""
@@ -159,8 +160,7 @@ class Asker:
 
     def _keys(self, ask: Ask[Any], epoch: str) -> list[str]:
         """That of the epoch, and those of the entries."""
-        keyspace = self._keyspace
-        return [keyspace.epoch_key(ask.namespace), *keyspace.keys(ask.targets, epoch)]
+        return self._keyspace.keys(ask.namespace, ask.targets, epoch)
 
     @asynccontextmanager
     async def _within(self, seconds: float, operation: str) -> AsyncIterator[None]:

@@ -88,7 +88,7 @@ def payload(
     Of a record that was put it is what `encode` gives.
     """
     text = text_of(ref, document)
-    return None if text is None else sealed(text, revision, policy)
+    return None if text is None else sealed(text, revision, policy.max_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,10 @@ def text_of(ref: Ref[Record], document: Document) -> Text | None:
     )
 
 
-def sealed(text: Text, revision: Revision, policy: CachePolicy) -> bytes | None:
-    """The payload, ``None`` if it is too large to be kept."""
+def sealed(text: Text, revision: Revision, most: int) -> bytes | None:
+    """The payload, ``None`` if it has more than ``most`` bytes."""
     body = FORMAT + f"{text.before}{revision}{text.after}".encode()
-    if len(body) + _SUM_BYTES > policy.max_bytes:
+    if len(body) + _SUM_BYTES > most:
         return None
     return body + crc32(body).to_bytes(_SUM_BYTES, "little")
 

@@ -37,38 +37,35 @@ class Keyspace:
 
     def key(self, target: Ref[Any] | Scope, epoch: str) -> str:
         """Where a record, or the window of a scope, is in this epoch."""
-        if isinstance(target, Scope):
-            return self.window_key(target, epoch)
-        return self.record_key(target, epoch)
+        return f"{self._tag(target.namespace)}:{epoch}:{_name(target)}"
 
-    def keys(self, targets: Iterable[Ref[Any] | Scope], epoch: str) -> list[str]:
-        """The same for many of one namespace."""
-        heads: dict[type[Any], str] = {}
-        keys: list[str] = []
+    def keys(
+        self, namespace: str | None, targets: Iterable[Ref[Any] | Scope], epoch: str
+    ) -> list[str]:
+        """Where the epoch of a namespace is, and then those of its records and windows."""
+        tag, kinds = self._tag(namespace), dict[type[Any], str]()
+        head, keys = f"{tag}:{epoch}:", [tag + ":epoch"]
         for target in targets:
             if isinstance(target, Scope) or len(name := stored_id(target.key)) * 4 > MAX_NAME_BYTES:
-                keys.append(self.key(target, epoch))
+                keys.append(head + _name(target))
                 continue
-            if target.model not in heads:
-                heads[target.model] = self._head(target, epoch, "r")
-            keys.append(heads[target.model] + name)
+            kind = kinds.get(target.model)
+            if kind is None:
+                kind = kinds[target.model] = f"{head}r:{_escaped(target.collection)}:"
+            keys.append(kind + name)
         return keys
-
-    def record_key(self, ref: Ref[Any], epoch: str) -> str:
-        kind, name = _short("r", stored_id(ref.key))
-        return self._head(ref, epoch, kind) + name
-
-    def _head(self, ref: Ref[Any], epoch: str, kind: str) -> str:
-        """What the keys of all records of this type begin with."""
-        return f"{self._tag(ref.namespace)}:{epoch}:{kind}:{_escaped(ref.collection)}:"
-
-    def window_key(self, scope: Scope, epoch: str) -> str:
-        name = _window_name(scope.collection, scope.fields, scope.values)
-        return f"{self._tag(scope.namespace)}:{epoch}:{name}"
 
     def _tag(self, namespace: str | None) -> str:
         # A namespace is never empty text, so that none and all of them stay apart.
         return f"om:{{{self._store}/{_escaped(namespace) if namespace else ''}}}"
+
+
+def _name(target: Ref[Any] | Scope) -> str:
+    """What follows the epoch in a key."""
+    if isinstance(target, Scope):
+        return _window_name(target.collection, target.fields, target.values)
+    kind, name = _short("r", stored_id(target.key))
+    return f"{kind}:{_escaped(target.collection)}:{name}"
 
 
 def may_list(name: str, field: str, value: str) -> bool:

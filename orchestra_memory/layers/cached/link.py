@@ -222,8 +222,11 @@ class Link:
         turns = self._turns if len(ask.targets) <= FEW else self._large
         if turns.locked():
             return await self._waited(ask, turns)
-        async with turns:
+        await turns.acquire()
+        try:
             return await self._asker.ask(ask)
+        finally:
+            turns.release()
 
     async def _waited(self, ask: Ask[T], turns: asyncio.Semaphore) -> T:
         try:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from ...backends.batches import record_of
 from ...codec.document import Document, encode
 from ...errors import InvalidRecord
 from ...operations import Delete, Op, Patch, Put, Receipt, Ref, Revision
 from ...record import Record, spec_of, timed_by_store
-from .entries import sealed
+from .entries import Text, sealed
 from .filling import change_for
+from .members import Member
 from .policy import Policies
-from .preparing import PreparedPut
+from .preparing import MEANWHILE, PreparedPut
 from .replies import Intended, Published
 from .scopes import Scope, matters_to_windows, scopes_of
 from .scripts import Action, Change, Drop, KeepAbsent, KeepLive
@@ -51,6 +53,11 @@ class Work:
     @property
     def bulk(self) -> bool:
         return not self.is_one_commit and len(self.ops) > BULK
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all of it may be done at once while somebody else is waited for."""
+        return self.is_one_commit and len(self.ops) <= MEANWHILE
 
     def touch(self, place: int) -> None:
         """Take the operation at this place into account."""
@@ -172,65 +179,94 @@ def _is_known_put(op: Op) -> bool:
     return isinstance(op, Put) and timed_by_store(op.record) is None
 
 
-@dataclass(frozen=True, slots=True)
+Decision: TypeAlias = Callable[[Revision, bool], Action]
+"""What becomes of an entry, by its floor and by whether that is what was made of the record."""
+
+
+@dataclass(slots=True)
 class Outcome:
-    """A write that is committed: what each entry it touches is to become.
+    """What each entry that a write touches is to become once it is committed.
 
     ``intended`` is what was told of the write's targets, ``None`` where they have no fences.
     """
 
     work: Work
-    receipt: Receipt
     intended: Sequence[Intended] | None
     policies: Policies
+    _decided: Sequence[tuple[Target, Sequence[int], Decision]] = ()
 
-    def steps(self) -> Iterator[Step]:
+    def decide(self) -> None:
+        """Decide all that does not take a receipt; there is time while the store is at it."""
+        self._decided = [*self._decisions()]
+
+    def steps(self, receipt: Receipt) -> Iterator[Step]:
         """One for each of the write's targets, in their order."""
-        floors = floors_of(self.receipt, len(self.work.ops))
-        for place in self.work.last.values():
-            yield self._record_step(place, floors[place])
-        fences = iter((self.intended or ())[len(self.work.last) :])
-        for scope, places in self.work.scopes.items():
+        revisions = receipt.revisions
+        floors, told = floors_of(receipt, len(self.work.ops)), len(revisions) == len(self.work.ops)
+        for target, places, decision in self._decided or self._decisions():
             floor = max([floors[place] for place in places])
-            yield Step(scope, self._window_action(scope, places, floor, next(fences, None)))
+            is_exact = told and revisions[places[-1]] is not None
+            yield Step(target, decision(floor, is_exact))
 
-    def drops(self, records: Iterable[tuple[Ref[Any], Record]]) -> Iterator[Step]:
-        """One for each scope of these, beyond those of the write."""
-        floor = max(floors_of(self.receipt, len(self.work.ops)))
-        scopes = [scope for ref, record in records for scope in scopes_of(ref, told_scopes(record))]
+    def drops(self, receipt: Receipt, found: Iterable[tuple[Ref[Any], Record]]) -> Iterator[Step]:
+        """One for each scope of these records, beyond those of the write."""
+        floor = max(floors_of(receipt, len(self.work.ops)))
+        scopes = [scope for ref, record in found for scope in scopes_of(ref, told_scopes(record))]
         for scope in dict.fromkeys(scopes):
             yield Step(scope, Drop(floor))
 
-    def _record_step(self, place: int, floor: Revision) -> Step:
+    def _decisions(self) -> Iterator[tuple[Target, Sequence[int], Decision]]:
+        """Of each target, with the places of the operations that touch it."""
+        work = self.work
+        for place in work.last.values():
+            yield work.ops[place].ref, (place,), self._record_decision(place)
+        fences = iter((self.intended or ())[len(work.last) :])
+        for scope, places in work.scopes.items():
+            yield scope, places, self._window_decision(scope, places, next(fences, None))
+
+    def _record_decision(self, place: int) -> Decision:
         op = self.work.ops[place]
         model, policy = op.ref.model, self.policies.of(op.ref.model)
-        if isinstance(op, Delete) and self.work.is_one_commit and floor:
-            return Step(op.ref, KeepAbsent(floor, self.policies.absent_ttl(model)))
+        if isinstance(op, Delete) and self.work.is_one_commit:
+            return partial(_absent, ttl=self.policies.absent_ttl(model))
         put = self.work.puts.get(place)
-        is_known = _is_known_put(op) and self._is_told(place)
-        text = put.text() if put is not None and policy.records and is_known else None
-        kept = None if text is None else sealed(text, floor, policy)
-        if kept is None:
-            return Step(op.ref, Drop(floor))
-        return Step(op.ref, KeepLive(floor, kept, self.policies.ttl(model)))
+        text = put.text() if put is not None and policy.records and _is_known_put(op) else None
+        if text is None:
+            return _drop
+        return partial(_live, text=text, most=policy.max_bytes, ttl=self.policies.ttl(model))
 
-    def _is_told(self, place: int) -> bool:
-        revisions = self.receipt.revisions
-        return len(revisions) == len(self.work.ops) and revisions[place] is not None
-
-    def _window_action(
-        self, scope: Scope, places: Sequence[int], floor: Revision, intended: Intended | None
-    ) -> Action:
+    def _window_decision(
+        self, scope: Scope, places: Sequence[int], intended: Intended | None
+    ) -> Decision:
         puts, ops, policy = self.work.puts, self.work.ops, self.policies.of(scope.model)
         if intended is None or not policy.windows or self.work.bulk:
-            return Drop(floor)
+            return _drop
         if not all(_is_known_put(ops[place]) for place in places):
-            return Drop(floor)
+            return _drop
         sorts = {
             ops[place].ref.key: puts[place].sort_in(scope) for place in places if place in puts
         }
         changes = change_for(scope, intended, sorts, policy.window)
-        return Drop(floor) if changes is None else Change(floor, intended.sequence, changes)
+        if changes is None:
+            return _drop
+        return partial(_changed, sequence=intended.sequence, members=changes)
+
+
+def _drop(floor: Revision, _: bool) -> Action:
+    return Drop(floor)
+
+
+def _absent(floor: Revision, _: bool, *, ttl: int) -> Action:
+    return KeepAbsent(floor, ttl) if floor else Drop(floor)
+
+
+def _live(floor: Revision, is_exact: bool, *, text: Text, most: int, ttl: int) -> Action:
+    payload = sealed(text, floor, most) if is_exact else None
+    return Drop(floor) if payload is None else KeepLive(floor, payload, ttl)
+
+
+def _changed(floor: Revision, _: bool, *, sequence: int, members: Sequence[Member]) -> Action:
+    return Change(floor, sequence, members)
 
 
 def steps_if_refused(targets: Sequence[Target], intended: Sequence[Intended]) -> Iterator[Step]:

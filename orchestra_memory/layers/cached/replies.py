@@ -214,12 +214,7 @@ def _unknown(reply: list[Any]) -> Busy | Leased | Waiting:
 def _intended(reply: list[Any]) -> Intended:
     sequence, ready, version, complete, bound, count = reply
     return Intended(
-        sequence=int(sequence),
-        ready=ready == 1,
-        complete=complete == b"1",
-        bound=_bytes(bound),
-        count=int(count),
-        version=int(version),
+        int(sequence), ready == 1, complete == b"1", _bytes(bound), int(count), int(version)
     )
 
 

@@ -84,7 +84,7 @@ def scope_of(query: Query[Any]) -> Scope | None:
 def scopes_of(ref: Ref[Any], document: Document) -> list[Scope]:
     """All scopes that a stored document is in."""
     scopes: list[Scope] = []
-    for fields in dict.fromkeys(spec_of(ref.model).scopes):
+    for fields in spec_of(ref.model).scopes:
         texts = [text for name in fields if type(text := document.get(name)) is str]
         if len(texts) == len(fields):
             scopes.append(Scope(ref.model, fields, tuple(texts), ref.namespace))

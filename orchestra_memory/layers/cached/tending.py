@@ -142,7 +142,7 @@ class Tending:
         epoch = await self.epoch(ref.namespace)
         if epoch is None:
             return Entry()
-        key = self._keyspace.record_key(ref, epoch)
+        key = self._keyspace.key(ref, epoch)
         found = await self._asked("EVAL", LOOKS, 1, key, *FIELDS)
         left = await self._asked("PTTL", key)
         return _entry(ref, _fields(found), left) if found else Entry()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,6 @@ from .outcome import (
     moved_by,
     steps_if_refused,
 )
-from .preparing import MEANWHILE
 from .replies import Found, Intended, Published
 from .scopes import scopes_of
 from .steps import Step, Target
@@ -72,20 +72,19 @@ class Writer:
             return await self._inner.write(ops, options=options)
         deadline = Deadline.after(options.timeout)
         patches = [op for op in ops if isinstance(op, Patch)]
-        moves = await self._moves(patches) if patches else Moves({})
-        work = Work(ops, moves.scopes, is_one_commit=options.atomic is not False)
+        moves = await self._moves(patches) if patches else None
+        work = Work(ops, moves.scopes if moves else {}, is_one_commit=options.atomic is not False)
         await mapped(work.touch, range(len(ops)))
         targets, token = work.targets(), self._link.token()
         intended = await self._fenced(targets, token, work, options)
-        left = remaining(options, deadline)
-        receipt = await self._committed(work, targets, token, intended, left)
+        outcome = Outcome(work, intended, self._policies)
+        receipt = await self._committed(outcome, targets, token, remaining(options, deadline))
         if receipt.durability is not Durability.COMMITTED:
             return receipt
-        outcome = Outcome(work, receipt, intended, self._policies)
-        published = await self._told(outcome.steps(), token)
+        published = await self._told(outcome.steps(receipt), token)
         told, billed = published is not None, receipt.billed
-        if moves.refs and (unsure := moves.unsure(targets, intended, published)):
-            scopes_told, more = await self._scopes_told(unsure, outcome, deadline)
+        if moves and (unsure := moves.unsure(targets, intended, published)):
+            scopes_told, more = await self._scopes_told(unsure, outcome, receipt, deadline)
             told, billed = told and scopes_told, billed + more
         return replace(receipt, cache_invalidation="done" if told else "pending", billed=billed)
 
@@ -111,7 +110,7 @@ class Writer:
         return moves
 
     async def _scopes_told(
-        self, refs: Sequence[Ref[Any]], outcome: Outcome, deadline: Deadline
+        self, refs: Sequence[Ref[Any]], outcome: Outcome, receipt: Receipt, deadline: Deadline
     ) -> tuple[bool, Billed]:
         """Drop the lists of the scopes in which records stand behind the patches that moved them.
 
@@ -127,8 +126,9 @@ class Writer:
         except StorageError:
             self._link.forget({ref.namespace for ref in refs})
             return False, FREE
-        found = zip(refs, snapshot.items, strict=True)
-        steps = outcome.drops((ref, stored.record) for ref, stored in found if stored is not None)
+        items = zip(refs, snapshot.items, strict=True)
+        found = ((ref, stored.record) for ref, stored in items if stored is not None)
+        steps = outcome.drops(receipt, found)
         return await self._told(steps, self._link.token()) is not None, snapshot.billed
 
     async def _fenced(
@@ -136,8 +136,7 @@ class Writer:
     ) -> list[Intended] | None:
         """What was there as the fences were raised, ``None`` if they could not be."""
         seconds = fence_seconds(len(work.ops), options.timeout)
-        few = work.is_one_commit and len(work.ops) <= MEANWHILE
-        meanwhile = work.prepare_early if few else None
+        meanwhile = work.prepare_early if work.is_small else None
         try:
             return await self._link.intend(
                 targets, token=token, seconds=seconds, meanwhile=meanwhile
@@ -148,20 +147,19 @@ class Writer:
             return None
 
     async def _committed(
-        self,
-        work: Work,
-        targets: Sequence[Target],
-        token: str,
-        intended: Sequence[Intended] | None,
-        options: Options,
+        self, outcome: Outcome, targets: Sequence[Target], token: str, options: Options
     ) -> Receipt:
         """The receipt from below.
 
         A write in doubt is told to nobody: its fences keep readers away until they fall by
         themselves. Where there are none, its entries are dropped as soon as Redis is back.
         """
+        work, intended = outcome.work, outcome.intended
         try:
             work.prepare()
+            if work.is_small:
+                # While the store is at it; where it is done before, this does no harm.
+                asyncio.get_running_loop().call_soon(outcome.decide)
             return await self._inner.write(work.ops, options=options)
         except REFUSALS:
             if intended is not None:

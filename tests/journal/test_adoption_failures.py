@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import anyio
 import pytest
@@ -19,7 +20,7 @@ from orchestra_memory.resilience.journal import (
     files,
     inspection,
 )
-from orchestra_memory.resilience.journal.entries import UNSOUND
+from orchestra_memory.resilience.journal.entries import UNSOUND, Row
 
 from .parts import (
     altered,
@@ -173,13 +174,13 @@ async def test_a_crash_anywhere_in_taking_over_loses_nothing_and_brings_nothing_
 async def test_who_gives_up_taking_over_has_taken_all_or_nothing(tmp_path, monkeypatch, stays):
     expected = [str(number) for number in range(20)]
     await left_behind(tmp_path, map(draft, expected))
-    loop, begun, copy = asyncio.get_running_loop(), asyncio.Event(), adoption.Taking.copy
+    loop, begun, rows = asyncio.get_running_loop(), asyncio.Event(), adoption.Taking.rows
 
-    def telling(*arguments: Any) -> None:
+    def telling(taking: adoption.Taking) -> Iterator[Row]:
         loop.call_soon_threadsafe(begun.set)
-        copy(*arguments)
+        yield from rows(taking)
 
-    monkeypatch.setattr(adoption.Taking, "copy", telling)
+    monkeypatch.setattr(adoption.Taking, "rows", telling)
     async with opened(tmp_path) as journal:
         taking = asyncio.ensure_future(journal.adopt())
         await begun.wait()

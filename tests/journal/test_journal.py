@@ -168,6 +168,28 @@ async def test_writers_at_once_share_commits(tmp_path):
         assert "640 jobs in 10 commits" in repr(journal)
 
 
+async def test_changes_that_share_a_commit_are_made_in_the_order_of_their_calls(tmp_path):
+    async with opened(tmp_path / "now") as journal:
+        one, two = await journal.append([draft("1"), draft("2")])
+        await asyncio.gather(
+            journal.bind([one], "first"),
+            journal.dead_letter(one, "refused"),
+            journal.append([draft("3")]),
+            journal.revive(one),
+            journal.bind([one, two], "second"),
+            journal.settle([two]),
+            journal.append([draft("4")]),
+            journal.dead_letter(one, "refused again"),
+        )
+        assert "9 jobs in 2 commits" in repr(journal)
+        left = crashed(tmp_path / "now", tmp_path / "crashed")
+    async with opened(left) as journal:
+        await journal.adopt()
+        (letter,) = await journal.dead_letters()
+        assert (letter.batch, letter.reason, letter.body) == ("second", "refused again", b"1")
+        assert bodies(await journal.pending()) == ["3", "4"]
+
+
 async def test_what_an_entry_is_applied_together_with_can_be_said_later_and_anew(tmp_path):
     async with opened(tmp_path / "now") as journal:
         one, two, three = await journal.append([draft("1"), draft("2"), draft("3")], batch="first")

@@ -7,7 +7,6 @@ entries with the same ids.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from .entries import Row
 from .files import Lock, holder, lock_of, put_aside, remove
 from .inspection import contents_of, no_lock
 from .status import JournalFile
-from .table import insert
 
 NO_ROOM = "there is no room for it until some of what is here is replayed"
 
@@ -40,8 +38,8 @@ class Taking:
         """Whether it stays where it is, although nobody else has it open."""
         return self.file.refusal is not None and not self.file.living
 
-    def copy(self, connection: sqlite3.Connection) -> None:
-        """Lock it, and copy what it holds to the connection's file."""
+    def rows(self) -> Iterator[Row]:
+        """Lock it, and tell what of it is to be copied; nothing is done until that is asked for."""
         try:
             self._lock = Lock.take(lock_of(self.file.path))
         except OSError as error:
@@ -50,15 +48,15 @@ class Taking:
         if self._lock is None or not self.file.path.exists():
             self.file = replace(self.file, living=True)
             return
-        rows = [row for row in self._rows() if row.id not in self._ledger.ids]
+        rows = [row for row in self._found() if row.id not in self._ledger.ids]
         if not self._ledger.fits(rows):
             self.file = replace(self.file, refusal=NO_ROOM)
             return
         rows = [row._replace(number=next(self._numbers)) for row in rows]
-        insert(connection, rows)
         self.held = [(held_of(row), row.reason is not None) for row in rows]
+        yield from rows
 
-    def _rows(self) -> list[Row]:
+    def _found(self) -> list[Row]:
         contents = contents_of(self.file, self._target)
         self.file = contents.file
         self.damaged = contents.intact.count(False)

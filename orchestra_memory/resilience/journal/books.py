@@ -36,22 +36,18 @@ class Books:
 
         Raises ``JournalFull`` if there is no room for all, ``ValueError`` for an id that is here.
         """
-        now = self._now()
         self._check_ids(drafts)
-        sizes = [draft.size for draft in drafts]
-        self.ledger.admit(len(drafts), sum(sizes), now)
-        at = self.ledger.time(now)
         if batch is not None:
             drafts = [
                 each if each.batch is not None else replace(each, batch=batch) for each in drafts
             ]
+        now = self._now()
+        at = self.ledger.time(now)
         held = [
-            Held(next(self.numbers), draft.id, draft.document, at, size)
-            for draft, size in zip(drafts, sizes, strict=True)
+            Held(number, draft.id, draft.document, at, draft.size)
+            for draft, number in zip(drafts, self.numbers, strict=False)
         ]
-        for each in held:
-            self.ledger.add(each)
-        self.weigh(now)
+        self._warn(self.ledger.admit(held, now))
         return [*drafts], held
 
     def _check_ids(self, drafts: Sequence[Draft]) -> None:
@@ -80,9 +76,11 @@ class Books:
         else:
             self.ledger.bury(number)
 
-    def weigh(self, now: int | None = None) -> None:
+    def weigh(self) -> None:
         """Tell that the journal fills up, when it does."""
-        share = self.ledger.share(self._now() if now is None else now)
+        self._warn(self.ledger.share(self._now()))
+
+    def _warn(self, share: float) -> None:
         if share >= WARN_AT and not self._warned:
             self._warned = True
             self.tell(FillingUp(share, len(self.ledger), self.ledger.bytes))

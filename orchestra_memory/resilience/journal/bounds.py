@@ -81,15 +81,28 @@ class Ledger:
     def __contains__(self, number: object) -> bool:
         return number in self._held
 
-    def admit(self, entries: int, size: int, now: int) -> None:
-        """Raises ``JournalFull`` if so many entries, of so many bytes, are more than fit."""
-        bounds, oldest = self.bounds, self.oldest()
+    def admit(self, held: Sequence[Held], now: int) -> float:
+        """Add entries, all or none, and tell how full it is then: see `share`.
+
+        Raises ``JournalFull`` if they are more than fit.
+        """
+        size = 0
+        for each in held:
+            size += each.size
+        share = self._share(len(held), size, now)
+        if share > 1:
+            raise self._refusal(len(held), size)
+        for each in held:
+            self.add(each)
+        return share
+
+    def _refusal(self, entries: int, size: int) -> JournalFull:
+        bounds = self.bounds
         if len(self) + entries > bounds.max_entries:
-            raise _full(f"it would hold more than {bounds.max_entries:,} entries", "max_entries")
+            return _full(f"it would hold more than {bounds.max_entries:,} entries", "max_entries")
         if self.bytes + size > bounds.max_bytes:
-            raise _full(f"it would hold more than {bounds.max_bytes:,} bytes", "max_bytes")
-        if oldest is not None and now - oldest > bounds.max_age * 1_000_000:
-            raise _full(f"an entry has waited for more than {bounds.max_age:g} s", "max_age")
+            return _full(f"it would hold more than {bounds.max_bytes:,} bytes", "max_bytes")
+        return _full(f"an entry has waited for more than {bounds.max_age:g} s", "max_age")
 
     def fits(self, rows: Sequence[Row]) -> bool:
         """Whether there is room for what another journal holds. An empty one takes any."""
@@ -100,23 +113,30 @@ class Ledger:
 
     def share(self, now: int) -> float:
         """How full it is, by the bound that is nearest; 1 and more is full."""
+        return self._share(0, 0, now)
+
+    def _share(self, more: int, size: int, now: int) -> float:
+        """The share with so many more entries, of so many bytes in all."""
         bounds, oldest = self.bounds, self.oldest()
         waited = 0 if oldest is None else now - oldest
-        age = waited / (bounds.max_age * 1_000_000)
-        return max(len(self._held) / bounds.max_entries, self.bytes / bounds.max_bytes, age)
+        return max(
+            (len(self._held) + more) / bounds.max_entries,
+            (self.bytes + size) / bounds.max_bytes,
+            waited / (bounds.max_age * 1_000_000),
+        )
 
     def time(self, now: int) -> int:
         """The time of the next entry, whatever the clock says: never less than that of the last."""
-        self.latest = max(self.latest, now)
-        return self.latest
+        return max(self.latest, now)
 
     def add(self, held: Held, *, dead: bool = False) -> None:
-        self._held[held.number] = held
-        self.ids.add(held.id)
-        self.bytes += held.size
-        self.latest = max(self.latest, held.at)
+        number, entry_id, _, at, size = held
+        self._held[number] = held
+        self.ids.add(entry_id)
+        self.bytes += size
+        self.latest = max(self.latest, at)
         if dead:
-            self.dead.add(held.number)
+            self.dead.add(number)
         else:
             self._wait(held)
 
@@ -180,12 +200,13 @@ class Ledger:
         return self._ages[0][0] if self._ages else None
 
     def _wait(self, held: Held) -> None:
-        numbers = self._by_document.get(held.document)
+        number, _, document, at, _ = held
+        numbers = self._by_document.get(document)
         if numbers is None:
-            self._by_document[held.document] = {held.number}
+            self._by_document[document] = {number}
         else:
-            numbers.add(held.number)
-        heappush(self._ages, (held.at, held.number))
+            numbers.add(number)
+        heappush(self._ages, (at, number))
         if len(self._ages) > 2 * len(self._held) + _SLACK:
             # One entry that waits for long would keep all that were settled behind it.
             self._ages = [*{each for each in self._ages if self.waits(each[1])}]

@@ -1,8 +1,8 @@
 """One thread that writes, and commits that are shared.
 
-All state is the event loop's; the thread is given work and returns. While one commit is under way,
-what arrives waits, and becomes the next one: the more writers there are, the more of them share an
-fsync.
+All state is the event loop's; the thread is given changes and returns. While one commit is under
+way, what arrives waits, and becomes the next one: the more writers there are, the more of them
+share an fsync.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 from ...errors import DurabilityUnavailable, StorageError
+from .table import Change, execute
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[sqlite3.Connection], None]
 Ended: TypeAlias = Callable[[bool], None]
 
 _PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -35,15 +35,15 @@ _REASONS: Final = {
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """Work for a commit; `ended` is told whether it is on the disk, also if nobody waits."""
+    """A change for a commit; `ended` is told whether it is on the disk, also if nobody waits."""
 
-    work: Work
+    change: Change
     ended: Ended
     answer: asyncio.Future[None]
 
 
 class Commits:
-    """Brings work to the disk in groups; `died` is told why nothing more can be written."""
+    """Brings changes to the disk in groups; `died` is told why nothing more can be written."""
 
     def __init__(self, connection: sqlite3.Connection, died: Callable[[str], None]) -> None:
         self._connection = connection
@@ -70,15 +70,15 @@ class Commits:
         if self._closed:
             raise _unavailable("it is closed; use it inside `async with`")
 
-    def commit(self, work: Work, ended: Ended) -> asyncio.Future[None]:
-        """Done once `work` is on the disk.
+    def commit(self, change: Change, ended: Ended) -> asyncio.Future[None]:
+        """Done once `change` is on the disk.
 
         A cancelled caller leaves it either untouched, if it was still waiting, or whole; `ended` is
         told which. Raises ``DurabilityUnavailable``.
         """
         self.check()
         answer: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.append(_Job(work, ended, answer))
+        self._waiting.append(_Job(change, ended, answer))
         self._begin_soon()
         return answer
 
@@ -120,8 +120,8 @@ class Commits:
             self._idle.set()
             return
         self._running = True
-        works = [job.work for job in jobs]
-        group = self._loop.run_in_executor(self._thread, commit_all, self._connection, works)
+        changes = [job.change for job in jobs]
+        group = self._loop.run_in_executor(self._thread, commit_all, self._connection, changes)
         group.add_done_callback(partial(self._end, jobs))
 
     def _taken(self) -> list[_Job]:
@@ -162,12 +162,11 @@ class Commits:
             job.answer.set_exception(_translated(error))
 
 
-def commit_all(connection: sqlite3.Connection, works: Sequence[Work]) -> None:
+def commit_all(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
     """All of it in one transaction, or none."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for work in works:
-            work(connection)
+        execute(connection, changes)
         connection.execute("COMMIT")
     finally:
         connection.rollback()

@@ -118,12 +118,11 @@ _TYPES: Final[Mapping[str, Any]] = {
 }
 
 
-def row_of(draft: Draft, number: int, at: int) -> Row:
-    namespace, collection, key = draft.document
-    checksum = checksum_of(draft.id, draft.document, at, draft.body) | seal_of(draft.batch)
-    return Row(
-        number, draft.id, namespace, collection, key, at, checksum, draft.body, None, draft.batch
-    )
+def values_of(draft: Draft, number: int, at: int) -> tuple[object, ...]:
+    """What a draft is in the file: the values of a `Row`."""
+    entry_id, document, body, batch = draft.id, draft.document, draft.body, draft.batch
+    checksum = checksum_of(entry_id, document, at, body) | seal_of(batch)
+    return number, entry_id, *document, at, checksum, body, None, batch
 
 
 def entry_of(row: Row, *, intact: bool = True) -> Entry:
@@ -158,8 +157,9 @@ def as_dead_letter(row: Row) -> Row:
 
 
 def checksum_of(entry_id: str, document: DocumentKey, at: int, body: bytes) -> int:
-    namespace = "-" if document.namespace is None else f"+{document.namespace}"
-    head = "\0".join((entry_id, namespace, document.collection, document.key, str(at)))
+    namespace, collection, key = document
+    space = "-" if namespace is None else f"+{namespace}"
+    head = f"{entry_id}\0{space}\0{collection}\0{key}\0{at}"
     return crc32(body, crc32(head.encode()))
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
+from itertools import repeat
 from os import PathLike
 from pathlib import Path
 from typing import Final, Self
@@ -21,14 +22,14 @@ from .adoption import Taking
 from .books import Booked, Books
 from .bounds import Bounds
 from .commits import Commits
-from .entries import DocumentKey, Draft, Entry, check_text, row_of
+from .entries import DocumentKey, Draft, Entry, check_text, values_of
 from .events import Damaged, Died, Hook
 from .files import Lock, databases, remove, remove_stray_locks
 from .inspection import look_into, read
 from .making import make
 from .medium import Medium
 from .status import Adoption, JournalFile, JournalStatus
-from .table import Found, delete, insert, select, set_batch, set_reason
+from .table import Found, deletion, insertion, new_batch, new_reason, select
 
 READ_AT_ONCE: Final = 200
 """Entries read between two commits, so that who appends need not wait long."""
@@ -119,8 +120,8 @@ class Journal(Booked):
         numbers = [each.number for each in held]
         if kept:
             # Rows, with their checksums, are made on the thread.
-            rows = map(row_of, kept, numbers, [each.at for each in held])
-            await self._commits.commit(partial(insert, rows=rows), partial(self._appended, numbers))
+            rows = map(values_of, kept, numbers, repeat(held[0].at))
+            await self._commits.commit(insertion(rows), partial(self._appended, numbers))
         return numbers
 
     def _appended(self, numbers: Sequence[int], ok: bool) -> None:
@@ -136,7 +137,7 @@ class Journal(Booked):
         self._commits.check()
         check_text("batch", batch)
         if known := self._books.known(numbers):
-            await self._commits.commit(partial(set_batch, numbers=known, batch=batch), _ignored)
+            await self._commits.commit(new_batch(known, batch), _ignored)
 
     async def settle(self, numbers: Iterable[int]) -> None:
         """Forget these entries, dead letters among them: they are replayed, or given up.
@@ -148,8 +149,7 @@ class Journal(Booked):
         known = self._books.known(numbers)
         for start in range(0, len(known), SETTLED_AT_ONCE):
             batch = known[start : start + SETTLED_AT_ONCE]
-            work = partial(delete, numbers=batch)
-            await self._commits.commit(work, partial(self._settled, batch))
+            await self._commits.commit(deletion(batch), partial(self._settled, batch))
 
     def _settled(self, numbers: Sequence[int], ok: bool) -> None:
         if ok:
@@ -166,8 +166,8 @@ class Journal(Booked):
     async def _set_reason(self, number: int, reason: str | None) -> None:
         self._commits.check()
         if number in self._ledger:
-            work = partial(set_reason, number=number, reason=reason)
-            await self._commits.commit(work, partial(self._reason_set, number, reason))
+            change = new_reason(number, reason)
+            await self._commits.commit(change, partial(self._reason_set, number, reason))
 
     def _reason_set(self, number: int, reason: str | None, ok: bool) -> None:
         if ok:
@@ -232,7 +232,9 @@ class Journal(Booked):
         taking = Taking(path, self.target, self._ledger, self._books.numbers)
         entering: list[asyncio.Task[None]] = []
         try:
-            await self._commits.commit(taking.copy, partial(self._adopted, taking, entering))
+            await self._commits.commit(
+                insertion(taking.rows()), partial(self._adopted, taking, entering)
+            )
         finally:
             if entering:
                 # Not awaited as such: a caller that is cancelled would cancel it.

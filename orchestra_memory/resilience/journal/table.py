@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain, groupby, islice
+from json import dumps
+from typing import Final, NamedTuple
 
 from ...slices import paced
 from .entries import Entry, Row, entry_of, is_intact, seal_of
+
+ROWS_AT_ONCE: Final = 32
+"""Rows that SQLite is given together; in between, other threads get their turn."""
 
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _COLUMNS = ", ".join(Row._fields)
 _INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 _ALL = f"SELECT {_COLUMNS} FROM entries ORDER BY number"
 _SELECT = f"SELECT {_COLUMNS} FROM entries WHERE number = ?"
-_DELETE = "DELETE FROM entries WHERE number = ?"
+_THESE = "number IN (SELECT value FROM json_each(?))"
+_DELETE = f"DELETE FROM entries WHERE {_THESE}"
 _SET_REASON = "UPDATE entries SET reason = ? WHERE number = ?"
 _SET_BATCH = f"""
-    UPDATE entries SET batch = ?, checksum = (checksum & {0xFFFF_FFFF}) | ? WHERE number = ?
+    UPDATE entries SET batch = ?, checksum = (checksum & {0xFFFF_FFFF}) | ? WHERE {_THESE}
 """
 
 
@@ -30,22 +36,43 @@ class Found:
     damaged: list[int]
 
 
-def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """`rows` are made one by one, while SQLite takes the last: other threads run in between."""
-    connection.executemany(_INSERT, paced(rows))
+class Change(NamedTuple):
+    """SQL, and the rows of values to execute it with; they may be made as they are asked for."""
+
+    sql: str
+    rows: Iterable[tuple[object, ...]]
 
 
-def delete(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
-    connection.executemany(_DELETE, paced((number,) for number in numbers))
+def insertion(rows: Iterable[tuple[object, ...]]) -> Change:
+    """Of each row, the values that `Row` names."""
+    return Change(_INSERT, rows)
 
 
-def set_reason(connection: sqlite3.Connection, number: int, reason: str | None) -> None:
-    connection.execute(_SET_REASON, (reason, number))
+def deletion(numbers: Sequence[int]) -> Change:
+    # One statement for all: after each, a thread has to wait until a busy one lets it go on.
+    return Change(_DELETE, [(dumps(numbers),)])
 
 
-def set_batch(connection: sqlite3.Connection, numbers: Iterable[int], batch: str) -> None:
-    seal = seal_of(batch)
-    connection.executemany(_SET_BATCH, paced((batch, seal, number) for number in numbers))
+def new_reason(number: int, reason: str | None) -> Change:
+    return Change(_SET_REASON, [(reason, number)])
+
+
+def new_batch(numbers: Sequence[int], batch: str) -> Change:
+    return Change(_SET_BATCH, [(batch, seal_of(batch), dumps(numbers))])
+
+
+def execute(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+    """Do all of it in order; what needs the same SQL and comes in a row costs as one change."""
+    for sql, alike in groupby(changes, lambda change: change.sql):
+        rows = chain.from_iterable(change.rows for change in alike)
+        for some in paced(_some_at_once(rows)):
+            connection.executemany(sql, some)
+
+
+def _some_at_once(rows: Iterator[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+    # Plain tuples: the values of any other kind are looked up one by one, which takes long.
+    while some := [tuple(row) for row in islice(rows, ROWS_AT_ONCE)]:
+        yield some
 
 
 def select(connection: sqlite3.Connection, numbers: Sequence[int]) -> Found:

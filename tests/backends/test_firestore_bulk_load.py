@@ -1,10 +1,14 @@
 """Bulk writes to a busy server: fewer at once, within the deadline, no faster than the ramp."""
 
+import time
+from typing import Any
+
 import anyio
 import pytest
 
-from orchestra_memory import DeadlineExceeded, Options, Overloaded, PartialWrite
+from orchestra_memory import DeadlineExceeded, Options, Overloaded, PartialWrite, Put
 from orchestra_memory.backends.firestore import commits
+from orchestra_memory.operations import Op
 from orchestra_memory.resilience import ramp
 from orchestra_memory.testing.contract.models import Lease
 
@@ -103,3 +107,22 @@ async def test_atomic_writes_need_no_ramp(on: Memories, monkeypatch) -> None:
             for lease in leases(20):
                 await memory.put(lease)
     assert server.applied == once(20)
+
+
+async def test_large_atomic_writes_are_encoded_one_after_another(on: Memories, monkeypatch) -> None:
+    prepare, encoded = commits.prepare, []
+
+    def noted(op: Op) -> Any:
+        encoded.append(op.ref.key)
+        # So long that others would have their turn.
+        time.sleep(0.0001)
+        return prepare(op)
+
+    monkeypatch.setattr(commits, "prepare", noted)
+    server, records = Server(), leases(1_200)
+    async with on(server) as memory, anyio.create_task_group() as writers:
+        for start in range(0, 1_200, 400):
+            ops = [Put(lease) for lease in records[start : start + 400]]
+            writers.start_soon(memory.write, ops)
+    assert server.applied == once(1_200)
+    assert encoded == [lease.id for lease in records]

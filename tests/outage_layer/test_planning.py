@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
@@ -95,6 +96,15 @@ def test_a_store_that_has_too_much_to_do_gets_smaller_commits():
     assert len(planner.next().items) == MOST
     planner.ease()
     assert len(planner.next().items) == MOST // 2
+
+
+def test_what_is_done_is_not_held_until_all_is():
+    planner = Planner([queued(n, Put(Note(id=f"n{n}"))) for n in range(3 * MOST)], stuck=set())
+    first = planner.next()
+    done = {id(item) for item in first.items}
+    first.end()
+    assert not any(id(each) in done and type(each) is Queued for each in gc.get_objects())
+    assert len(planner.next().items) == MOST
 
 
 def test_large_records_make_smaller_commits():

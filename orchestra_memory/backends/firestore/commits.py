@@ -46,6 +46,8 @@ BULK_ATTEMPTS: Final = 8
 """Commits of one chunk while Firestore refuses more load, which meanwhile becomes less."""
 BULK_PAUSE: Final = 0.1
 """Seconds that the first pause between them lasts at most."""
+MANY: Final = 100
+"""Operations that take so long to encode that it matters which are sent first."""
 
 
 class Commits:
@@ -64,7 +66,7 @@ class Commits:
         if options.atomic is False:
             write = partial(self._write_some, deadline)
             return await (write(ops) if len(ops) <= MAX_OPERATIONS else write_chunks(ops, write))
-        prepared = await mapped(prepare, ops)
+        prepared = await self._prepared(ops)
         check_atomic(prepared)
         if not prepared:
             return Receipt((), None)
@@ -73,12 +75,16 @@ class Commits:
         except TooBig as error:
             raise _too_big(prepared) from error
 
-    async def _write_some(self, deadline: Deadline, ops: Sequence[Op]) -> Receipt:
-        """Operations that may take several commits, being large, but mostly take one."""
+    async def _prepared(self, ops: Sequence[Op]) -> list[Item]:
+        if len(ops) < MANY:
+            return await mapped(prepare, ops)
         # One chunk is encoded at a time, so that the first is under way while others follow.
         async with self._encoding:
-            prepared = await mapped(prepare, ops)
-        chunks = list(cut(prepared))
+            return await mapped(prepare, ops)
+
+    async def _write_some(self, deadline: Deadline, ops: Sequence[Op]) -> Receipt:
+        """Operations that may take several commits, being large, but mostly take one."""
+        chunks = list(cut(await self._prepared(ops)))
         receipts: list[Receipt] = []
         try:
             for chunk in chunks:

@@ -95,6 +95,8 @@ class Committer:
         self._policies = policies
         self._standby = standby
         self._clock = clock
+        # One after another, so that the first commit is sent while others are bound.
+        self._binding = anyio.Lock()
 
     async def carry_out(self, items: Sequence[Queued], bound: str | None) -> None:
         """Commit these, in the commit they are bound to or in a new one.
@@ -104,7 +106,8 @@ class Committer:
         if bound is None:
             bound = commit_id(len(items), whole=False)
             # What goes into a commit is on the disk before it is sent: its marker says it of all.
-            items = await self._queue.bind(items, bound)
+            async with self._binding:
+                items = await self._queue.bind(items, bound)
         elif count_in(bound) != len(items):
             await self._carry_out_rest(items, bound)
             return

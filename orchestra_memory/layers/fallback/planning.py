@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,12 @@ class Planned:
     earlier: dict[Planned, None] = field(default_factory=dict["Planned", None])
     ended: anyio.Event = field(default_factory=anyio.Event)
 
+    def end(self) -> None:
+        """Let those behind it go on; what it held is freed, however long it is still known."""
+        self.items = ()
+        self.earlier.clear()
+        self.ended.set()
+
 
 class Planner:
     """Takes what waits, in its order, and gives commits: each after those it depends on.
@@ -38,9 +44,9 @@ class Planner:
     """
 
     def __init__(
-        self, waiting: Sequence[Queued], *, stuck: set[DocumentKey], most: int = MOST
+        self, waiting: Iterable[Queued], *, stuck: set[DocumentKey], most: int = MOST
     ) -> None:
-        self._units = _units(waiting)
+        self._units = _units(deque(waiting))
         self._stuck = stuck
         self._most = most
         self._ready: deque[Planned] = deque()
@@ -99,13 +105,15 @@ class Planner:
             self._gathering = Planned(self._open)
 
 
-def _units(waiting: Sequence[Queued]) -> Iterator[list[Queued]]:
+def _units(waiting: deque[Queued]) -> Iterator[list[Queued]]:
     """Writes that are bound to one commit together, all others alone, by the first of each."""
     bound: dict[str, list[Queued]] = {}
     for item in waiting:
         if item.commit is not None:
             bound.setdefault(item.commit, []).append(item)
-    for item in waiting:
+    # Taken out, so that they are freed a few at a time: for all at once others would have to wait.
+    while waiting:
+        item = waiting.popleft()
         if item.commit is None:
             yield [item]
         elif item.commit in bound:

@@ -14,6 +14,7 @@ from ...errors import Unauthenticated
 from ...protocol import MemoryManager
 from ...record import Record
 from ...resilience.retry import may_repeat
+from ...slices import sliced
 from ...values import to_micros, utc_now
 from .committing import Committer
 from .conflicts import ConflictPolicy
@@ -94,8 +95,8 @@ class Replayer:
             committer = self._committer()
             paused = None
             try:
-                while passes != 0 and (due := await self._due(committer)):
-                    await _Pass(committer, due, self._in_flight).run()
+                while passes != 0 and (due := await self._pass(committer)) is not None:
+                    await due.run()
                     passes = None if passes is None else passes - 1
             except Unauthenticated as error:
                 paused = str(error)
@@ -104,14 +105,22 @@ class Replayer:
                 tally.replayed, tally.conflicts, tally.dead_letters, len(self._queue), paused
             )
 
+    async def _pass(self, committer: Committer) -> _Pass | None:
+        due = await self._due(committer)
+        return _Pass(committer, due, self._in_flight) if due else None
+
     async def _due(self, committer: Committer) -> list[Queued]:
         """What can be replayed now."""
-        waiting = [item for item in self._queue.waiting() if item not in self._known]
+        if orphans := self._known.orphans():
+            await self._queue.settle(orphans)
+        queued = sliced(self._queue.waiting())
+        waiting = [item async for item in queued if item not in self._known]
         if self._queue.unknown():
             blocked = filter(self._queue.is_blocked, {item.op.ref for item in waiting})
             committer.stuck.update(map(document_of, blocked))
         oldest = to_micros(self._clock() - OLDEST)
-        if old := [item for item in waiting if item.at < oldest and _is_beyond_knowing(item)]:
+        old = [i async for i in sliced(waiting) if i.at < oldest and _is_beyond_knowing(i)]
+        if old:
             await committer.give_up(old, TOO_OLD)
             return await self._due(committer)
         stuck = committer.stuck
@@ -160,8 +169,7 @@ class _Pass:
             except Exception as error:  # noqa: BLE001 -- raised when the others have ended
                 self._fail(error)
             finally:
-                planned.earlier.clear()
-                planned.ended.set()
+                planned.end()
 
     def _fail(self, error: Exception) -> None:
         if self._failure is None:

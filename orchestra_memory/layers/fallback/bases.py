@@ -15,6 +15,7 @@ from ...operations import ABSENT, PRESENT, Op, Patch, Put, Ref
 from ...record import Record, spec_of
 from ...resilience.journal import DocumentKey
 from ...values import to_micros
+from .composing import Base
 from .merge import changed_fields, fingerprint, patched_fields
 from .overlay import UNKNOWN, Unknown, may_hold, overlaid
 from .queue import Queue
@@ -74,6 +75,8 @@ class Decision:
     def _basis(self, op: Op, seen: Seen) -> Basis:
         fields, doubt = _fields(op, self._began_with(op, seen)), self.in_doubt
         if seen.last is not None:
+            if (left := self._left_by(seen.last)) is not None:
+                return Basis(left.revision, absent=left.absent, fields=fields, in_doubt=doubt)
             absent = seen.row is None
             return Basis(absent=absent, after=seen.last.id, fields=fields, in_doubt=doubt)
         if isinstance(op.expect, int):
@@ -82,6 +85,11 @@ class Decision:
         revision = seen.row.revision if isinstance(seen.row, Row) and not seen.is_ours else None
         result = _result(op, seen) if doubt else None
         return Basis(revision, absent=absent, fields=fields, in_doubt=doubt, result=result)
+
+    def _left_by(self, item: Queued) -> Base | None:
+        """How a write that is being forgotten left its document: soon nobody could tell."""
+        tells = self.queue.leaving.values()
+        return next((left for told in tells if (left := told(item))), None)
 
     def _began_with(self, op: Op, seen: Seen) -> Document | None:
         """What a write was decided on: a put on what its caller was shown, which it names."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from ...resilience.journal import DocumentKey
-from .composing import REFUSED, Outcome
+from .composing import REFUSED, UNKNOWN, Base, Outcome
 from .queue import Queue
 from .queued import Queued
 
@@ -20,7 +20,8 @@ class Known:
     """Outcomes by the ids of writes; and writes that are done, but stay in the journal.
 
     One on which another builds is forgotten only together with that: so that a process that takes
-    over after a crash finds out from its marker what became of it.
+    over after a crash finds out from its marker what became of it. What is decided while one is
+    being forgotten is told how that left the document instead.
     """
 
     def __init__(self, queue: Queue) -> None:
@@ -33,7 +34,10 @@ class Known:
         return item.id in self._held
 
     def hold(self, documents: Documents, left: Left) -> list[Queued]:
-        """Note how writes left documents if others build on it; returns what can be forgotten."""
+        """Note how writes left documents if others build on it; returns what can be forgotten.
+
+        To be forgotten at once, and then told to `forget`.
+        """
         done: list[Queued] = []
         for entries in documents.values():
             built_on = self._built_on(entries)
@@ -45,13 +49,27 @@ class Known:
                 else:
                     done.append(item)
             done += self._released(entries)
+        self._leave(documents, left)
         return done
+
+    def _leave(self, documents: Documents, left: Left) -> None:
+        """Let who builds on what is being forgotten know how it left its document."""
+
+        def told(item: Queued) -> Base | None:
+            entries = documents.get(item.document)
+            if entries is None or entries[-1].id != item.id or item in self:
+                return None
+            base = left(item).base
+            return None if base == UNKNOWN else base
+
+        self._queue.leaving[id(documents)] = told
 
     def forget(self, documents: Documents, left: Left) -> None:
         """Forget outcomes on which nothing builds any more, but note those that something may.
 
         What was queued in the meantime was decided on what now is done.
         """
+        del self._queue.leaving[id(documents)]
         for entries in documents.values():
             last = entries[-1]
             if self._queue.holds(last.op.ref):
@@ -65,12 +83,23 @@ class Known:
             self.outcomes[item.id] = REFUSED
         return self._released(items)
 
+    def orphans(self) -> list[Queued]:
+        """Returns writes that stay in the journal although nothing builds on them any more.
+
+        What was to do so could not be kept, or is of somebody who was erased.
+        """
+        gone = [item for item in self._held.values() if not self._built_on([item])]
+        for item in gone:
+            del self._held[item.id]
+        return gone
+
     def _built_on(self, entries: Sequence[Queued]) -> set[str]:
-        waiting = self._queue.of(entries[0].op.ref)
-        if len(waiting) <= len(entries):
+        waiting, coming = self._queue.of(entries[0].op.ref), self._queue.built_on
+        if len(waiting) <= len(entries) and not coming:
             return set()
         own = {item.id for item in entries}
-        return own & {item.basis.after or "" for item in waiting if item.id not in own}
+        afters = {item.basis.after or "" for item in waiting if item.id not in own}
+        return {each for each in own if each in afters or each in coming}
 
     def _released(self, items: Sequence[Queued]) -> list[Queued]:
         """Writes that only waited for these."""

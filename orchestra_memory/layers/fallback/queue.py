@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ from ...operations import Durability, Op, Ref, Revision
 from ...record import Record
 from ...resilience.journal import Adoption, Draft, Entry, Journal, JournalStatus, VolatileJournal
 from ...slices import mapped, sliced
+from .composing import Base
 from .queued import PROVISIONAL, Index, Queued, Unknown, document_of
 
 T = TypeVar("T")
@@ -40,6 +42,10 @@ class Queue:
         self._under_way: set[asyncio.Task[Any]] = set()
         self.changed: asyncio.Event = asyncio.Event()
         """Set when something came that can be replayed; whoever replays clears it."""
+        self.built_on: Counter[str] = Counter()
+        """The ids of writes on which others build that are on their way to the disk."""
+        self.leaving: dict[int, Callable[[Queued], Base | None]] = {}
+        """Each tells of some writes, which are being forgotten, how they left their documents."""
 
     def __repr__(self) -> str:
         return f"<Queue {len(self._index)} waiting, {len(self._unknown)} unknown>"
@@ -106,15 +112,29 @@ class Queue:
         ``InvalidRecord`` for what no store can hold, ``JournalFull``, and ``DurabilityUnavailable``
         for what the journal cannot keep.
         """
-        drafts = await mapped(partial(_draft, commit=commit), ops)
-        # What the caller holds may change after this.
-        own = await mapped(_read_back, zip(drafts, ops, strict=True))
-        return await self._whole(self._append(drafts, own, commit))
+        coming = Counter(basis.after for _, basis in ops if basis.after is not None)
+        self.built_on += coming
+        try:
+            drafts = await mapped(partial(_draft, commit=commit), ops)
+            # What the caller holds may change after this.
+            own = await mapped(_read_back, zip(drafts, ops, strict=True))
+        except BaseException:
+            self.built_on -= coming
+            raise
+        return await self._whole(self._append(drafts, own, commit, coming))
 
     async def _append(
-        self, drafts: Sequence[Draft], ops: Sequence[tuple[Op, Basis]], commit: str | None
+        self,
+        drafts: Sequence[Draft],
+        ops: Sequence[tuple[Op, Basis]],
+        commit: str | None,
+        coming: Counter[str],
     ) -> list[Queued]:
-        held = map(self._journal.held, await self._journal.append(drafts))
+        try:
+            numbers = await self._journal.append(drafts)
+        finally:
+            self.built_on -= coming
+        held = map(self._journal.held, numbers)
         items = [
             Queued(each.id, each.number, *op, each.at, commit)
             for each, op in zip(held, ops, strict=True)

@@ -12,7 +12,7 @@ from ..codec.bytes import loads
 from ..codec.document import decode
 from ..codec.operations import decode_operation
 from ..errors import ConfigurationError, OrchestraMemoryError
-from ..layers.fallback.conflicts import Conflicted
+from ..layers.fallback.conflicts import DELETED, Conflicted
 from ..layers.fallback.queue import known_models
 from ..operations import (
     ABSENT,
@@ -148,8 +148,11 @@ async def _restoring(memory: MemoryManager, kept: Conflicted) -> Op:
             f"{kept.collection}: a version of the record type {kept.model!r}, which is not known "
             "here; name the module that declares it with --import"
         )
-    if kept.side == "remote":
-        op: Op = Put(decode(Ref(model, kept.document_key), loads(kept.document)))
+    ref = Ref(model, kept.document_key)
+    if kept.document == DELETED:
+        op: Op = Delete(ref)
+    elif kept.side == "remote":
+        op = Put(decode(ref, loads(kept.document)))
     else:
         op = _here(decode_operation(kept.document.encode(), models))
     if isinstance(op, Put):

@@ -110,6 +110,21 @@ def test_the_version_of_the_store_can_be_put_back(cli):
     assert (text(), listed(cli)) == (THEIRS, [])
 
 
+@pytest.mark.parametrize(("keep", "left"), [("remote", None), ("local", SECRET)])
+def test_a_deletion_that_was_overwritten_can_be_made_again(cli, keep, left):
+    async def delete():
+        async with om.open_memory(STORE) as memory:
+            await memory.delete(om.MemoryItem, "a")
+
+    anyio.run(delete)
+    kept = overwritten(cli)
+    shown = json.loads(cli("conflicts", "show", kept["id"], "--json").stdout)
+    assert shown["kept"] is None
+    assert cli("conflicts", "resolve", kept["id"], "--keep", keep).exit_code == 0
+    assert text() == left
+    assert listed(cli) == []
+
+
 def test_the_version_that_was_replayed_can_be_kept(cli):
     kept = overwritten(cli)
     done = cli("conflicts", "resolve", kept["id"], "--keep", "local", "--json")

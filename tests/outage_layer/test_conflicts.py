@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
 
-from orchestra_memory import ABSENT, Delete, Patch, Put, Ref
+from orchestra_memory import ABSENT, Delete, MemoryItem, Patch, Put, Ref
 from orchestra_memory.codec.bytes import loads
 from orchestra_memory.layers.fallback.replay import Drained
+from orchestra_memory.values import utc_now
 
 from .replaying import Doc, Process, Recorded, kept, operation_in
 
@@ -55,6 +57,49 @@ async def test_a_put_goes_over_what_others_wrote_and_that_is_kept():
 async def test_a_version_that_was_known_is_not_kept():
     scene = Scene()
     await scene.known(text="known")
+    await scene.process.write(Put(Doc(id="a", text="ours")))
+    doc, versions, _ = await scene.ended()
+    assert (doc.text, versions) == ("ours", [])
+
+
+async def test_a_put_brings_back_what_others_deleted_and_that_is_told():
+    scene = Scene()
+    await scene.known(text="known")
+    await scene.process.write(Put(Doc(id="a", text="ours")))
+    await scene.store.delete(Doc, "a")
+    doc, (version,), drained = await scene.ended()
+    assert doc.text == "ours"
+    assert (version.side, version.reason, version.document_key) == ("remote", "overwritten", "a")
+    assert (loads(version.document), version.revision) == (None, None)
+    assert (drained.replayed, drained.conflicts) == (1, 1)
+
+
+async def test_what_has_expired_meanwhile_was_deleted_by_nobody():
+    store = Recorded()
+    process = Process(store)
+    soon = utc_now() + timedelta(hours=1)
+    item = MemoryItem(id="a", user_id="u", text_content="known", expiration=soon)
+    await store.put(item)
+    (found,) = await store.read([Ref(MemoryItem, "a")])
+    process.standby.saw(Ref(MemoryItem, "a"), found)
+    await process.write(Put(item.evolve(text_content="ours")))
+    await store.delete(MemoryItem, "a")
+    await process.drain_all()
+    assert await kept(store) == []
+    assert (await store.get(MemoryItem, "a")).text_content == "ours"
+
+
+async def test_what_was_not_there_before_was_deleted_by_nobody():
+    scene = Scene()
+    await scene.process.write(Put(Doc(id="a", text="ours")))
+    doc, versions, _ = await scene.ended()
+    assert (doc.text, versions) == ("ours", [])
+
+
+async def test_an_own_deletion_is_no_conflict():
+    scene = Scene()
+    await scene.known(text="known")
+    await scene.process.write(Delete(A))
     await scene.process.write(Put(Doc(id="a", text="ours")))
     doc, versions, _ = await scene.ended()
     assert (doc.text, versions) == ("ours", [])
@@ -180,15 +225,6 @@ async def test_what_others_deleted_is_not_brought_back_by_a_patch():
     assert doc is None
     assert version.side == "local"
     assert version.revision is None
-
-
-async def test_a_put_brings_back_what_others_deleted():
-    scene = Scene()
-    await scene.known()
-    await scene.process.write(Put(Doc(id="a", text="ours")))
-    await scene.store.delete(Doc, "a")
-    doc, versions, _ = await scene.ended()
-    assert (doc.text, versions) == ("ours", [])
 
 
 async def test_what_builds_on_a_refused_write_is_refused_too():

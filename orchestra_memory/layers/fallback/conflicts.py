@@ -24,6 +24,8 @@ ConflictPolicy: TypeAlias = Literal["dead_letter", "keep_remote", "keep_local"] 
 for somebody to decide, or gives way, or goes first, or both become the one record that a function
 of the local and the remote record returns."""
 DEFAULT_POLICY: Final = "dead_letter"
+DELETED: Final = "null"
+"""The `Conflicted.document` of a version that was a deletion."""
 
 
 class Conflicted(Record, collection="conflicts", large=("document",)):
@@ -33,8 +35,9 @@ class Conflicted(Record, collection="conflicts", large=("document",)):
     ``reason`` is why it lost: the other one was put in its place (``overwritten``), both were made
     one (``merged``), or nothing could decide, and it waits for somebody who does (``refused``).
     ``model`` names the record type. ``document`` is JSON text: of the store's version the document
-    as stored, of a local one the operation, in the form that journals keep. ``revision`` is the
-    store's at that time, ``None`` where it had no such document.
+    as stored, ``null`` where somebody had deleted it; of a local one the operation, in the form
+    that journals keep. ``revision`` is the store's at that time, ``None`` where it had no such
+    document.
     """
 
     id: str
@@ -48,11 +51,14 @@ class Conflicted(Record, collection="conflicts", large=("document",)):
     revision: int | None = None
 
 
-def kept_remote(item: Queued, remote: Stored[Any], reason: Reason, now: datetime) -> Put:
+def kept_remote(item: Queued, remote: Stored[Any] | None, reason: Reason, now: datetime) -> Put:
     """The operation that keeps the store's version which this write puts away.
 
-    Raises ``InvalidRecord`` if it is too large to be kept as text.
+    ``None`` is that of somebody who deleted it. Raises ``InvalidRecord`` if it is too large to be
+    kept as text.
     """
+    if remote is None:
+        return _kept(item, "remote", reason, DELETED, None, now)
     try:
         text = dumps(encode(remote.record))
     except ValueError:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from ...codec.document import Document, decode, encode, patched
 from ...operations import ABSENT, PRESENT, Delete, Expect, Op, Patch, Put, Stored
-from ...record import Record, timed_by_store
+from ...record import EXPIRATION, Record, timed_by_store
 from ...values import same
 from .composing import Base, Composition, Outcome, created, expecting, is_stranger, unconditional
 from .conflicts import DEFAULT_POLICY, ConflictPolicy, MergePolicy, Reason, kept_local, kept_remote
@@ -197,9 +197,17 @@ class Resolution:
 
     def _keep_remote(self, item: Queued, reason: Reason) -> None:
         # Only the store's own version: what stands there after a first write is ours.
-        if self._remote is not None and not self._overwritten and not self._is_ours:
+        is_told = self._remote is not None or self._was_deleted(item)
+        if is_told and not self._overwritten and not self._is_ours:
             self._overwritten = True
             self.kept.append(kept_remote(item, self._remote, reason, self._now))
+
+    def _was_deleted(self, item: Queued) -> bool:
+        """Whether somebody took away what is known to have been there."""
+        record = item.op.record if isinstance(item.op, Put) else None
+        # What lives for a time only may have been taken away by its end.
+        may_expire = getattr(record, EXPIRATION, None) is not None
+        return self._base.base.revision is not None and not may_expire
 
     def _write(self, op: Op) -> None:
         if isinstance(op, Patch) and self._document is None:

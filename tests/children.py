@@ -10,10 +10,10 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from orchestra_memory.testing.faults import kill
 
@@ -38,11 +38,47 @@ def appending(path: str) -> Told:
     return Told(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
 
 
+class Input(Protocol):
+    """What a process reads; raises ``ConnectionError`` where it has died."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Running(Protocol):
+    """A process, as asyncio shows it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdin(self) -> Input | None: ...
+    @property
+    def stdout(self) -> asyncio.StreamReader | None: ...
+    async def wait(self) -> int: ...
+
+
+Launch: TypeAlias = Callable[[str, Path, BinaryIO | None], Awaitable[Running]]
+"""Starts a module with a job; it complains to the file, if there is one."""
+
+
+async def launched(module: str, job: Path, errors: BinaryIO | None) -> Running:
+    """A new Python."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, str(job)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=errors,
+        limit=LONGEST_LINE,
+    )
+
+
 class Child:
     """One process.
 
     Lines after the first are given to ``hear``, the last of a killed one too. ``log`` is a file for
-    what it complains of, which is shown by default.
+    what it complains of, which is shown by default. ``launch`` starts it.
     """
 
     def __init__(
@@ -52,12 +88,14 @@ class Child:
         hear: Callable[[bytes], object] = lambda _: None,
         *,
         log: Path | None = None,
+        launch: Launch = launched,
     ) -> None:
         self._module = module
         self._job = job
         self._hear = hear
         self._log = log
-        self._process: asyncio.subprocess.Process | None = None
+        self._launch = launch
+        self._process: Running | None = None
         self._hearing: asyncio.Task[None] | None = None
 
     @property
@@ -70,14 +108,7 @@ class Child:
         """Start it, and wait until it is ready."""
         with ExitStack() as opened:
             errors = opened.enter_context(self._log.open("ab")) if self._log else None
-            self._process = process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", self._module, str(self._job)),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                limit=LONGEST_LINE,
-            )
+            self._process = process = await self._launch(self._module, self._job, errors)
         assert process.stdout is not None
         async with asyncio.timeout(START):
             said = await process.stdout.readline()

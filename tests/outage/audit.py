@@ -10,10 +10,23 @@ from itertools import pairwise
 from typing import Any
 
 from orchestra_memory import MemoryManager, Query, Record
-from orchestra_memory.layers.fallback.conflicts import Conflicted
+from orchestra_memory.layers.fallback.conflicts import DELETED, Conflicted
 
 from .ledger import Attempt, Ledger
 from .records import RECORDS, Chapter, Fact, Half, Line, State, Tally
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A version that lost a conflict: of what, how, and the document or the operation as text.
+
+    ``revision`` is the store's at that time, in microseconds of its clock.
+    """
+
+    key: str
+    how: str
+    text: str
+    revision: int | None = None
 
 
 @dataclass
@@ -24,18 +37,32 @@ class Contents:
         default_factory=lambda: {model: {} for model in RECORDS}
     )
     aside: list[str] = field(default_factory=list[str])
-    lost: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    """Versions that lost a conflict: the reason, and the document or the operation as text."""
+    lost: list[Lost] = field(default_factory=list[Lost])
+    imports: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """From when to when, on the store's clock, it gave its documents new revisions, unwritten."""
 
     def is_aside(self, attempt: Attempt) -> bool:
         """Whether it was kept as a losing version, or as what could not be applied."""
         return any(f'"{attempt.id}"' in text for text in self.aside)
 
+    def is_told_deleted(self, key: str) -> bool:
+        """Whether a deletion was kept as a losing version."""
+        return any(lost.key == key and lost.text == DELETED for lost in self.lost)
 
-async def contents_of(store: MemoryManager, aside: Iterable[str]) -> Contents:
-    contents = Contents(aside=list(aside))
+    def is_imported(self, lost: Lost) -> bool:
+        """Whether the revision that was found there is from no write at all."""
+        revision = lost.revision
+        return revision is not None and any(a <= revision <= b for a, b in self.imports)
+
+
+async def contents_of(
+    store: MemoryManager, aside: Iterable[str], imports: Iterable[tuple[int, int]]
+) -> Contents:
+    contents = Contents(aside=list(aside), imports=list(imports))
     async for each in store.scan(Query(Conflicted)):
-        contents.lost.append((f"{each.side} {each.reason}", each.document))
+        how = f"{each.side} {each.reason}"
+        contents.lost.append(Lost(each.document_key, how, each.document, each.revision))
+        contents.aside.append(f"{each.side} version {each.reason}: {each.document}")
     for model in RECORDS:
         async for record in store.scan(Query(model, page_size=1_000)):
             contents.records[model][record.key] = record
@@ -67,19 +94,23 @@ class Found:
         self._records = contents.records
 
     def unexplained(self) -> Iterator[str]:
-        """Conflicts where nobody else wrote: another task, or another life of the same one."""
+        """Conflicts where nobody else wrote: another task, or another life of the same one.
+
+        Those with a revision that an import gave are told apart: no other store gives such.
+        """
         lost = [
-            (reason, named)
-            for reason, text in self._contents.lost
-            if (named := [*_names(json.loads(text), self._ledger)])
+            (each, named)
+            for each in self._contents.lost
+            if (named := [*_names(json.loads(each.text), self._ledger)])
         ]
         # What builds on a write that was refused is refused as well.
-        refused = {max(named, key=_order) for reason, named in lost if reason == "local refused"}
-        for reason, named in lost:
+        refused = {max(named, key=_order) for each, named in lost if each.how == "local refused"}
+        for each, named in lost:
             attempt = self._ledger.attempts[named[-1]]
             own = self._ledger.attempts[max(named, key=_order)]
             if attempt.id not in refused and not self._has_others(attempt, own.life):
-                yield f"conflict: {reason}, of {attempt.kind} {attempt.key}: {attempt.id}"
+                what = "imported" if self._contents.is_imported(each) else "conflict"
+                yield f"{what}: {each.how}, of {attempt.kind} {attempt.key}: {attempt.id}"
 
     def _has_others(self, attempt: Attempt, life: int) -> bool:
         """Whether somebody who could not know of a write came next, or nobody was told of it."""
@@ -89,6 +120,8 @@ class Found:
         if is_blind or not attempt.acknowledged:
             return True
         if any(_task(each.id) != _task(attempt.id) for each in same):
+            return True
+        if self._ledger.shared and any(each.life != attempt.life for each in same):
             return True
         before, after = same[: (place := same.index(attempt))], same[place + 1 :]
         until = next((n + 1 for n, each in enumerate(after) if each.acknowledged), len(after))
@@ -136,23 +169,27 @@ class Found:
 
     def states(self) -> Iterator[str]:
         states = self._records[State]
-        for (kind, key), track in self._ledger.tracks.items():
+        for kind, key in self._ledger.tracks:
             if kind == "state":
                 state = states.get(key)
-                yield from self._stands(key, track.verdict(state and state.seq), track.last)
+                yield from self._stands(kind, key, state and state.seq)
 
     def pairs(self) -> Iterator[str]:
         halves = self._records[Half]
-        for (kind, key), track in self._ledger.tracks.items():
+        for kind, key in self._ledger.tracks:
             if kind != "pair":
                 continue
             left, right = (halves.get(f"{key}.{side}") for side in "lr")
             if (left and left.by) != (right and right.by):
                 yield f"torn pair: {key} is by {left and left.by} and {right and right.by}"
-            yield from self._stands(key, track.verdict(left and left.seq), track.last)
+            yield from self._stands(kind, key, left and left.seq)
 
-    def _stands(self, key: str, wrong: str | None, last: Attempt | None) -> Iterator[str]:
-        if wrong is not None and (last is None or not self._contents.is_aside(last)):
+    def _stands(self, kind: str, key: str, seen: int | None) -> Iterator[str]:
+        track = self._ledger.tracks[kind, key]
+        wrong, last = track.verdict(seen), track.last
+        if wrong is None or (last is not None and self._contents.is_aside(last)):
+            return
+        if not (self._ledger.is_late(kind, key, seen) and self._contents.is_told_deleted(key)):
             yield f"lost: {key} is {wrong}, after {last and last.id}"
 
     def _missed(self, attempt: Attempt) -> Iterator[str]:

@@ -21,17 +21,17 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestra_memory import MemoryManager
 from orchestra_memory.resilience.journal import Journal
 from orchestra_memory.testing.faults import EmulatorService, FaultProxy, RedisService, Service
 
 from .audit import audit, contents_of
 from .job import Job
 from .ledger import JOURNALED, SECOND, Ledger
+from .nursery import Nursery
 from .opening import NAIVE, opened_store
 from .records import Fact
 from .remote import StoreService
-from .schedule import schedule
+from .schedule import STORE, schedule
 from .troubles import Outage, Slot, Troublemaker
 
 FALLBACK = "fallback"
@@ -56,6 +56,8 @@ class Plan:
     pause: float = 0.004
     shared: bool = False
     """Whether all workers keep their journals in one directory, and take over each other's."""
+    without: Sequence[str] = ()
+    """What does not happen to the store."""
     keep: Path | None = None
     """Where the ledgers, journals and stores of the seeds are kept."""
 
@@ -76,9 +78,11 @@ class Outcome:
     """The longest that an acknowledged call took."""
     empty: float = 0.0
     """The longest from when all worked again until nothing waited."""
-    needless: int = 0
+    needless: list[str] = field(default_factory=list[str])
     """Conflicts that nothing explains: a version is kept aside that was its own writer's. It is
     told, and is no violation: nothing is lost by it."""
+    imported: int = 0
+    """Conflicts that only an import explains, by which an emulator gives new revisions."""
 
     def __iadd__(self, other: Outcome) -> Outcome:
         self.wrong += other.wrong
@@ -90,6 +94,7 @@ class Outcome:
         self.slowest = max(self.slowest, other.slowest)
         self.empty = max(self.empty, other.empty)
         self.needless += other.needless
+        self.imported += other.imported
         return self
 
     def of(self, what: str) -> int:
@@ -114,9 +119,15 @@ class Run:
 
     async def outcome(self, home: Path) -> Outcome:
         plan = self._plan
-        troubles = schedule(self._seed, plan.seconds, slots=plan.workers, unrest=plan.unrest)
+        troubles = schedule(
+            self._seed,
+            plan.seconds,
+            slots=plan.workers,
+            unrest=plan.unrest,
+            without=plan.without,
+        )
         untold = plan.shared or any(trouble.redis for trouble in troubles)
-        ledger = Ledger(untold=untold)
+        ledger = Ledger(untold=untold, shared=plan.shared)
         outcome = Outcome()
         async with self._slots(home, ledger) as slots:
             maker = Troublemaker(
@@ -138,19 +149,22 @@ class Run:
         outcome.counts = ledger.counts
         outcome.first = longest_silence(maker.told.outages, ledger)
         outcome.slowest = slowest(ledger)
-        await self._audit(slots, ledger, home, outcome)
+        await self._audit(slots, ledger, home, outcome, maker.told.imports)
         return outcome
 
     @asynccontextmanager
     async def _slots(self, home: Path, ledger: Ledger) -> AsyncIterator[list[Slot]]:
         async with AsyncExitStack() as stack:
             slots: list[Slot] = []
+            nursery = await stack.enter_async_context(Nursery())
             for number in range(self._plan.workers):
                 store = await stack.enter_async_context(FaultProxy(*self._store.address))
                 redis = await stack.enter_async_context(FaultProxy(*self._redis.address))
                 job = self._job(number, home, store, redis)
-                slots.append(Slot(job, home, ledger, store=store, redis=redis))
-                stack.push_async_callback(slots[-1].close)
+                launch = nursery.launch
+                slot = Slot(job, home, ledger, store=store, redis=redis, launch=launch)
+                slots.append(slot)
+                stack.push_async_callback(slot.close)
             await self._warm_up()
             await asyncio.gather(*(slot.start() for slot in slots))
             yield slots
@@ -192,7 +206,12 @@ class Run:
         return time.monotonic() - began
 
     async def _audit(
-        self, slots: Sequence[Slot], ledger: Ledger, home: Path, outcome: Outcome
+        self,
+        slots: Sequence[Slot],
+        ledger: Ledger,
+        home: Path,
+        outcome: Outcome,
+        imports: Sequence[tuple[int, int]],
     ) -> None:
         aside: list[str] = []
         for directory in {slot.journal for slot in slots}:
@@ -206,26 +225,18 @@ class Run:
                     for entry in await journal.dead_letters()
                 ]
         async with opened_store(self._name, *self._store.address) as store:
-            aside += await conflicts(store)
-            contents = await contents_of(store, aside)
-        (home / "aside.txt").write_text("\n".join(aside))
-        outcome.aside.update(text.partition(":")[0] for text in aside)
+            contents = await contents_of(store, aside, imports)
+        (home / "aside.txt").write_text("\n".join(contents.aside))
+        outcome.aside.update(text.partition(":")[0] for text in contents.aside)
         for each in (*ledger.wrong, *audit(ledger, contents)):
-            if each.startswith("conflict:"):
-                outcome.needless += 1
-            else:
-                outcome.wrong.append(each)
-
-
-async def conflicts(store: MemoryManager) -> list[str]:
-    """The losing versions that replay has kept, as texts."""
-    from orchestra_memory import Query
-    from orchestra_memory.layers.fallback.conflicts import Conflicted
-
-    return [
-        f"{each.side} version {each.reason}: {each.document}"
-        async for each in store.scan(Query(Conflicted))
-    ]
+            match each.partition(":")[0]:
+                case "conflict":
+                    outcome.needless.append(each)
+                case "imported":
+                    outcome.imported += 1
+                case _:
+                    outcome.wrong.append(each)
+        (home / "needless.txt").write_text("\n".join(outcome.needless))
 
 
 def slowest(ledger: Ledger) -> float:
@@ -264,7 +275,7 @@ def line_of(mode: str, seed: str, outcome: Outcome) -> str:
     other = len(outcome.wrong) - lost - twice - absent
     return (
         f"{mode:<9}{seed:>5}{counts['acknowledged']:>13,}{counts['journaled']:>10,}"
-        f"{sum(outcome.kills.values()):>6}{lost:>6}{twice:>6}{absent:>7}{other:>6}{outcome.needless:>9}"
+        f"{sum(outcome.kills.values()):>6}{lost:>6}{twice:>6}{absent:>7}{other:>6}{len(outcome.needless):>9}"
         f"{outcome.aside.total():>6}"
         f"{outcome.first:>6.2f} s{outcome.slowest:>7.2f} s{outcome.empty:>6.2f} s"
     )
@@ -277,6 +288,7 @@ def details(outcome: Outcome) -> str:
     return (
         f"  faults: {listed(outcome.faults)}\n  ends: {listed(outcome.kills)}\n"
         f"  told: {listed(outcome.counts)}\n  aside: {listed(outcome.aside)}"
+        f"; by imports alone: {outcome.imported:,}"
     )
 
 
@@ -318,6 +330,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--unrest", type=float, default=1.0, help="how often workers die; 1: usual")
     parser.add_argument("--pause", type=float, default=0.004, help="seconds between two calls")
     parser.add_argument("--shared", action="store_true", help="one directory for all journals")
+    parser.add_argument(
+        "--without", choices=STORE, nargs="+", default=(), help="what the store is spared"
+    )
     parser.add_argument("--keep", type=Path, help="where to keep what the seeds left")
     given = parser.parse_args(arguments)
     plan = Plan(
@@ -327,6 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unrest=given.unrest,
         pause=given.pause,
         shared=given.shared,
+        without=given.without,
         keep=given.keep,
     )
     seeds = range(given.first, given.first + given.seeds)

@@ -32,6 +32,12 @@ class Attempt:
     acknowledged: bool = False
     refused: bool = False
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether it may have been left in a journal."""
+        is_doubtful = not (self.acknowledged or self.refused)
+        return is_doubtful or self.durability in JOURNALED
+
 
 @dataclass
 class Track:
@@ -72,9 +78,11 @@ class Ledger:
 
     ``untold`` lets a life see what earlier ones had replaced, as where a process dies before it can
     tell Redis of its writes, or another one than its successor has taken over its journal.
+    Where journals are ``shared``, that one may write what waited there over what came since.
     """
 
-    def __init__(self, *, untold: bool = False) -> None:
+    def __init__(self, *, untold: bool = False, shared: bool = False) -> None:
+        self.shared: bool = shared
         self.attempts: dict[str, Attempt] = {}
         self.tracks: dict[tuple[str, str], Track] = {}
         self.wrong: list[str] = []
@@ -98,6 +106,19 @@ class Ledger:
 
     def acknowledged(self) -> Iterable[Attempt]:
         return (each for each in self.attempts.values() if each.acknowledged)
+
+    def is_late(self, kind: str, key: str, seen: Any) -> bool:
+        """Whether this may be what an earlier life left waiting, and another process took over."""
+        last = self._track(kind, key).last
+        return (
+            self.shared
+            and last is not None
+            and any(
+                (each.kind, each.key, each.seen) == (kind, key, seen)
+                for each in self.attempts.values()
+                if each.life < last.life and each.may_wait
+            )
+        )
 
     def _start(self, slot: int, life: int, at: int) -> None:
         self._lives[slot] = life
@@ -190,6 +211,9 @@ class Ledger:
         last = track.last
         if self._untold and source != "journal" and last and last.life < self._lives[slot]:
             self.counts["untold"] += 1
+            return
+        if self.is_late(kind, key, seen):
+            self.counts["late"] += 1
             return
         self._is_wrong(wrong, f"{kind} {key} seen as {seen} of {track.allowed()}, from {source}")
 

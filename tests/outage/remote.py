@@ -93,7 +93,7 @@ class RemoteMemory(MemoryManager):
         try:
             return await self._asked("health", replace(DEFAULT, timeout=1.0))
         except Unavailable as error:
-            return Health("remote", Status.DOWN, str(error))
+            return Health("remote", Status.DOWN, str(error), answered=False)
 
     async def aclose(self) -> None:
         for _, writer in self._idle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 STORE = ("refuse", "hole", "mute", "slow", "narrow", "cut", "lost", "hang", "restart")
@@ -45,19 +45,30 @@ class Trouble:
         return self.store in OUTAGES and self.slot is None
 
 
-def schedule(seed: str, seconds: float, *, slots: int, unrest: float = 1.0) -> list[Trouble]:
-    """The troubles of about so many seconds; ``unrest`` is how often workers die, 1 by default."""
+def schedule(
+    seed: str,
+    seconds: float,
+    *,
+    slots: int,
+    unrest: float = 1.0,
+    without: Collection[str] = (),
+) -> list[Trouble]:
+    """The troubles of about so many seconds; ``unrest`` is how often workers die, 1 by default.
+
+    What the store is to go ``without`` does not happen to it.
+    """
     chance, troubles, left = random.Random(seed), list[Trouble](), seconds
+    kinds = [kind for kind in STORE if kind not in without]
     while left > 0:
-        trouble = _trouble(chance, slots, unrest)
+        trouble = _trouble(chance, slots, unrest, kinds)
         troubles.append(trouble)
         left -= trouble.rest + trouble.seconds
     return troubles
 
 
-def _trouble(chance: random.Random, slots: int, unrest: float) -> Trouble:
+def _trouble(chance: random.Random, slots: int, unrest: float, kinds: Sequence[str]) -> Trouble:
     where = chance.choices(("store", "redis", "both"), (6, 1, 3))[0]
-    store = chance.choice(STORE) if where != "redis" else None
+    store = chance.choice(kinds) if where != "redis" else None
     redis = chance.choice(REDIS) if where != "store" else None
     # One server serves all: it hangs and dies for all of them.
     common = {"hang", "restart"} & {store, redis}

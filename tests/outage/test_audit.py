@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .audit import Contents, audit
+from .audit import Contents, Lost, audit
 from .ledger import Ledger
 from .records import Chapter, Fact, Half, Line, State, Tally
 
@@ -15,8 +15,8 @@ from .records import Chapter, Fact, Half, Line, State, Tally
 class Story:
     """What one worker told, and what is in the store in the end."""
 
-    def __init__(self, *, untold: bool = False) -> None:
-        self.ledger = Ledger(untold=untold)
+    def __init__(self, *, untold: bool = False, shared: bool = False) -> None:
+        self.ledger = Ledger(untold=untold, shared=shared)
         self.contents = Contents()
         self.tell("start", life=1, at=0)
 
@@ -40,6 +40,9 @@ class Story:
     def holds(self, *records: Any) -> None:
         for record in records:
             self.contents.records[type(record)][record.key] = record
+
+    def lost(self, how: str, text: str, revision: int | None = None) -> None:
+        self.contents.lost.append(Lost("s", how, text, revision))
 
     def wrong(self) -> list[str]:
         return [*self.ledger.wrong, *audit(self.ledger, self.contents)]
@@ -133,8 +136,18 @@ def test_a_conflict_that_nobody_else_explains_is_noticed(story):
     story.wrote(name(1), "state", "s", seq=1)
     story.wrote(name(2), "state", "s", seq=2)
     story.holds(State(id="s", seq=2, by=name(2)))
-    story.contents.lost.append(("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}'))
+    story.lost("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}')
     assert story.wrong() == [f"conflict: remote overwritten, of state s: {name(1)}"]
+
+
+@pytest.mark.parametrize(("revision", "what"), [(19, "conflict"), (20, "imported")])
+def test_a_conflict_with_a_revision_that_an_import_gave_is_told_apart(story, revision, what):
+    story.wrote(name(1), "state", "s", seq=1)
+    story.wrote(name(2), "state", "s", seq=2)
+    story.holds(State(id="s", seq=2, by=name(2)))
+    story.contents.imports.append((20, 30))
+    story.lost("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}', revision)
+    assert story.wrong() == [f"{what}: remote overwritten, of state s: {name(1)}"]
 
 
 @pytest.mark.parametrize("other", [name(2, life=2), "1-0-1-2"])
@@ -143,7 +156,7 @@ def test_a_conflict_with_somebody_else_is_right(story, other):
     story.tell("start", life=2, at=1)
     story.wrote(other, "state", "s", seq=2)
     story.holds(State(id="s", seq=2, by=other))
-    story.contents.lost.append(("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}'))
+    story.lost("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}')
     assert story.wrong() == []
 
 
@@ -151,7 +164,7 @@ def test_a_conflict_with_a_write_of_which_nobody_was_told_is_right(story):
     story.failed(name(1), "state", "s", ambiguous=True, seq=1)
     story.wrote(name(2), "state", "s", seq=2)
     story.holds(State(id="s", seq=2, by=name(2)))
-    story.contents.lost.append(("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}'))
+    story.lost("remote overwritten", f'{{"id": "s", "by": "{name(1)}"}}')
     assert story.wrong() == []
 
 
@@ -162,7 +175,7 @@ def test_what_builds_on_a_refused_write_is_refused_with_it(story):
     story.holds(Chapter(id="c", ops=ids[:1]))
     for end in (2, 3):
         text = json.dumps({"document": {"ops": ids[:end]}, "fields": {"ops": ids[: end - 1]}})
-        story.contents.lost.append(("local refused", text))
+        story.lost("local refused", text)
         story.contents.aside.append(text)
     assert story.wrong() == [f"conflict: local refused, of chapter c: {ids[0]}"]
 
@@ -245,6 +258,46 @@ def test_a_later_life_may_see_what_is_old_only_where_redis_could_not_be_told(unt
     story.tell("start", life=2, at=3)
     story.tell("saw", kind="state", key="s", source="primary", at=4, seen=1)
     assert [each.split(":")[0] for each in story.wrong()] == ([] if untold else ["older"])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_waited_may_come_late_only_where_another_process_may_have_taken_it_over(shared):
+    story = Story(shared=shared)
+    story.wrote(name(1), "state", "s", seq=1)
+    story.tell("start", life=2, at=3)
+    story.wrote(name(2, life=2), "state", "s", seq=2)
+    story.saw("state", "s", seen=1)
+    assert [each.split(":")[0] for each in story.wrong()] == ([] if shared else ["older"]) + [
+        "lost"
+    ]
+
+
+@pytest.mark.parametrize("seq", [2, None])
+def test_what_comes_late_must_keep_aside_what_it_replaces_be_it_a_deletion(seq):
+    story = Story(shared=True)
+    story.wrote(name(1), "state", "s", seq=1)
+    story.tell("start", life=2, at=3)
+    story.wrote(name(2, life=2), "state", "s", seq=seq)
+    story.holds(State(id="s", seq=1, by=name(1)))
+    assert [each.split(":")[0] for each in story.wrong()] == ["lost"]
+    if seq is None:
+        story.lost("remote overwritten", "null")
+    else:
+        story.contents.aside.append(f'remote version overwritten: {{"by": "{name(2, life=2)}"}}')
+    assert story.wrong() == []
+
+
+def test_what_was_committed_or_is_of_the_same_life_never_comes_late():
+    story = Story(shared=True)
+    story.tried(name(1), "state", "s", seq=1)
+    story.tell("ack", id=name(1), durability="committed", begin=1, end=2)
+    story.tell("start", life=2, at=3)
+    story.wrote(name(2, life=2), "state", "s", seq=2)
+    story.wrote(name(3, life=2), "state", "s", seq=3)
+    story.saw("state", "s", seen=1)
+    story.saw("state", "s", seen=2)
+    story.holds(State(id="s", seq=3, by=name(3, life=2)))
+    assert [each.split(":")[0] for each in story.wrong()] == ["older", "older"]
 
 
 def test_a_bug_is_noticed_and_a_torn_line_is_none(story):

@@ -36,5 +36,11 @@ def test_a_server_hangs_and_dies_for_all():
             assert each.slot is None
 
 
+def test_the_store_is_spared_what_it_is_to_go_without():
+    troubles = schedule("1", 3_000, slots=3, without=["restart", "hang"])
+    assert {each.store for each in troubles} == {*STORE, None} - {"restart", "hang"}
+    assert {each.redis for each in troubles} == {*REDIS, None}
+
+
 def test_nobody_dies_where_there_is_no_unrest():
     assert not any(each.deaths for each in schedule("1", 600, slots=3, unrest=0))

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from orchestra_memory.testing.faults import EmulatorService, FaultProxy, RedisService, Service
+from orchestra_memory.values import to_micros, utc_now
 
-from ..children import Child
+from ..children import Child, Launch
 from .job import Job
 from .ledger import Ledger
 from .schedule import Death, Trouble
@@ -33,7 +34,14 @@ class Slot:
     """A place for one worker after another, with ways of its own to the store and to Redis."""
 
     def __init__(
-        self, job: Job, home: Path, ledger: Ledger, *, store: FaultProxy, redis: FaultProxy
+        self,
+        job: Job,
+        home: Path,
+        ledger: Ledger,
+        *,
+        store: FaultProxy,
+        redis: FaultProxy,
+        launch: Launch,
     ) -> None:
         self.number: int = job.slot
         self.store = store
@@ -44,6 +52,7 @@ class Slot:
         self._job = job
         self._home = home
         self._ledger = ledger
+        self._launch = launch
         self._chance = random.Random(f"{job.seed}/slot/{job.slot}")
         self._lives = 0
         self._file = (home / f"ledger-{job.slot}.jsonl").open("ab")
@@ -59,9 +68,8 @@ class Slot:
         job = self._next_job()
         file = self._home / f"{job.name}.json"
         file.write_text(json.dumps(asdict(job)))
-        self._child = Child(
-            "tests.outage.worker", file, self._hear, log=self._home / f"worker-{self.number}.log"
-        )
+        log = self._home / f"worker-{self.number}.log"
+        self._child = Child("tests.outage.worker", file, self._hear, log=log, launch=self._launch)
         await self._child.start()
         self._child.say()
 
@@ -149,6 +157,8 @@ class Told:
 
     counts: Counter[str] = field(default_factory=Counter[str])
     outages: list[Outage] = field(default_factory=list[Outage])
+    imports: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Begin and end of imports, in microseconds since 1970."""
 
 
 class Troublemaker:
@@ -232,7 +242,9 @@ class Troublemaker:
                 way.refuse()
                 way.drop()
             await asyncio.sleep(QUIET)
+            begin = to_micros(utc_now())
             await server.restart(keep=self._keep)
+            self.told.imports.append((begin, to_micros(utc_now())))
         else:
             server.kill()
             await asyncio.sleep(seconds)

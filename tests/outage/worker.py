@@ -306,6 +306,10 @@ async def work(job: Job) -> None:
         reporting.cancel()
 
 
-if __name__ == "__main__":
+def main(job: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(created).3f %(name)s %(message)s")
-    asyncio.run(work(Job(**json.loads(Path(sys.argv[1]).read_text()))))
+    asyncio.run(work(Job(**json.loads(Path(job).read_text()))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

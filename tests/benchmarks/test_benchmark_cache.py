@@ -119,7 +119,7 @@ def test_a_line_tells_how_much_faster_and_cheaper_our_way_is():
 
 
 def test_the_price_of_a_write_is_held_against_round_trips_of_the_same_round():
-    price = Price("local", 1, cached=0.0009, plain=0.0003, ping=0.0001)
+    price = Price("local", 1, cached=0.0009, plain=0.0003, pinged=0.0005, ping=0.00009)
     assert price.extra == pytest.approx(0.0006)
     assert price.allowed == pytest.approx(0.0005)
     found = writing.figures("cache", Prices([price], 3))

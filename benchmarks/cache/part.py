@@ -17,7 +17,7 @@ from orchestra_memory.testing import redis_server
 from orchestra_memory.testing.redis_server import RedisServer
 from orchestra_memory.testing.service import ServiceMissing
 
-from .. import environment, null, server
+from .. import environment, server
 from ..by_hand import batches_in_flight
 from ..peers import bench as peers
 from ..peers.cached_item import REDIS
@@ -111,11 +111,7 @@ async def measured(servers: Servers, plan: Plan, tell: Report) -> Outcome:
         firestore = await opened_here.enter_async_context(client)
         place = Place(servers, plan, tell, redis, firestore)
         bench = await place.calls()
-        prices = [
-            await place.price_over_local(),
-            await place.price_over_null(),
-            await place.price_over_firestore(),
-        ]
+        prices = [await place.price_over_local(), await place.price_over_firestore()]
         outages = await place.outages()
         herds = await place.herds()
         rates = await place.rates()
@@ -188,22 +184,12 @@ class Place:
         ):
             return await self._price("local", (cached, uncached))
 
-    async def price_over_null(self) -> writing.Prices:
-        """Over a server that leaves Redis its processor, as one elsewhere does."""
-        with null.started() as server:
-            async with opened(self.servers.project, server.address) as client:
-                return await self._price_over(writing.NULL, client, "null")
-
     async def price_over_firestore(self) -> writing.Prices:
-        return await self._price_over("Firestore", self.firestore, "put")
-
-    async def _price_over(self, store: str, client: AsyncClient, name: str) -> writing.Prices:
-        # By names of their own, as they share one Redis.
         async with (
-            stacks.over_firestore(self.redis, client, f"{name}_cached") as cached,
-            stacks.over_firestore(self.redis, client, f"{name}_uncached") as uncached,
+            stacks.over_firestore(self.redis, self.firestore, "put_cached") as cached,
+            stacks.over_firestore(self.redis, self.firestore, "put_uncached") as uncached,
         ):
-            return await self._price(store, (cached, uncached))
+            return await self._price("Firestore", (cached, uncached))
 
     async def _price(self, store: str, both: tuple[Stack, Stack]) -> writing.Prices:
         (job,) = sessions(1, self.plan.puts)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 BESIDES: Final = 0.3e-3
 """Seconds for all else that the cache does, besides a round trip before the write and one after."""
 PINGS: Final = 100
-NULL: Final = "the null backend"
-"""A store that answers at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from orchestra_memory import MemoryManager, Query, Record
-from orchestra_memory.layers.fallback.conflicts import DELETED, Conflicted
+from orchestra_memory.layers.fallback.conflicts import Conflicted
 
 from .ledger import Attempt, Ledger
 from .records import RECORDS, Chapter, Fact, Half, Line, State, Tally
@@ -18,12 +18,11 @@ from .records import RECORDS, Chapter, Fact, Half, Line, State, Tally
 
 @dataclass(frozen=True)
 class Lost:
-    """A version that lost a conflict: of what, how, and the document or the operation as text.
+    """A version that lost a conflict: how, and the document or the operation as text.
 
     ``revision`` is the store's at that time, in microseconds of its clock.
     """
 
-    key: str
     how: str
     text: str
     revision: int | None = None
@@ -45,10 +44,6 @@ class Contents:
         """Whether it was kept as a losing version, or as what could not be applied."""
         return any(f'"{attempt.id}"' in text for text in self.aside)
 
-    def is_told_deleted(self, key: str) -> bool:
-        """Whether a deletion was kept as a losing version."""
-        return any(lost.key == key and lost.text == DELETED for lost in self.lost)
-
     def is_imported(self, lost: Lost) -> bool:
         """Whether the revision that was found there is from no write at all."""
         revision = lost.revision
@@ -60,8 +55,7 @@ async def contents_of(
 ) -> Contents:
     contents = Contents(aside=list(aside), imports=list(imports))
     async for each in store.scan(Query(Conflicted)):
-        how = f"{each.side} {each.reason}"
-        contents.lost.append(Lost(each.document_key, how, each.document, each.revision))
+        contents.lost.append(Lost(f"{each.side} {each.reason}", each.document, each.revision))
         contents.aside.append(f"{each.side} version {each.reason}: {each.document}")
     for model in RECORDS:
         async for record in store.scan(Query(model, page_size=1_000)):
@@ -189,7 +183,9 @@ class Found:
         wrong, last = track.verdict(seen), track.last
         if wrong is None or (last is not None and self._contents.is_aside(last)):
             return
-        if not (self._ledger.is_late(kind, key, seen) and self._contents.is_told_deleted(key)):
+        # Of a deletion nothing is left that a put could find there.
+        is_deletion = last is not None and last.seen is None
+        if not (is_deletion and self._ledger.is_late(kind, key, seen)):
             yield f"lost: {key} is {wrong}, after {last and last.id}"
 
     def _missed(self, attempt: Attempt) -> Iterator[str]:

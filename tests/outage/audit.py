@@ -181,7 +181,9 @@ class Found:
     def _stands(self, kind: str, key: str, seen: int | None) -> Iterator[str]:
         track = self._ledger.tracks[kind, key]
         wrong, last = track.verdict(seen), track.last
-        if wrong is None or (last is not None and self._contents.is_aside(last)):
+        # What came after it may have been applied, too, and have taken its place.
+        newest = (*track.doubtful, *([last] if last else []))
+        if wrong is None or any(map(self._contents.is_aside, newest)):
             return
         # Of a deletion nothing is left that a put could find there.
         is_deletion = last is not None and last.seen is None

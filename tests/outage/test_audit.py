@@ -283,6 +283,17 @@ def test_what_comes_late_must_keep_aside_what_it_replaces():
     assert story.wrong() == []
 
 
+def test_what_comes_late_may_have_replaced_what_was_never_acknowledged():
+    story = Story(shared=True)
+    story.wrote(name(1), "state", "s", seq=1)
+    story.tell("start", life=2, at=3)
+    story.wrote(name(2, life=2), "state", "s", seq=2)
+    story.tried(name(3, life=2), "state", "s", seq=3)
+    story.holds(State(id="s", seq=1, by=name(1)))
+    story.contents.aside.append(f'remote version overwritten: {{"by": "{name(3, life=2)}"}}')
+    assert story.wrong() == []
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_what_comes_late_may_bring_back_what_was_deleted(shared):
     story = Story(shared=shared)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, cast
 
+import anyio
 import anyio.to_thread
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -97,11 +98,11 @@ class Turns:
     def __init__(self, number: int, patience: float) -> None:
         self._number = number
         self._patience = patience
-        self._free = asyncio.Semaphore(number)
+        self._free = anyio.Semaphore(number, fast_acquire=True)
 
     async def take(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
+        with suppress(anyio.WouldBlock):
+            self._free.acquire_nowait()
             return
         try:
             async with asyncio.timeout(self._patience):

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import anyio
+
 from ...operations import Ref, Revision
 from ...resilience.breaker import Breaker, BreakerSettings
 from . import asks, replies
@@ -67,8 +69,8 @@ class Link:
             asks.shared,
             partial(self._asker.refusal, "busy", "read"),
         )
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._large = asyncio.Semaphore(1)
+        self._turns = anyio.Semaphore(AT_ONCE, fast_acquire=True)
+        self._large = anyio.Semaphore(1, fast_acquire=True)
         self._publishing: set[asyncio.Task[None]] = set()
         self._tally = Tally()
 
@@ -220,15 +222,16 @@ class Link:
     async def _ask(self, ask: Ask[T]) -> T:
         self._check(ask.operation)
         turns = self._turns if len(ask.targets) <= FEW else self._large
-        if turns.locked():
+        try:
+            turns.acquire_nowait()
+        except anyio.WouldBlock:
             return await self._waited(ask, turns)
-        await turns.acquire()
         try:
             return await self._asker.ask(ask)
         finally:
             turns.release()
 
-    async def _waited(self, ask: Ask[T], turns: asyncio.Semaphore) -> T:
+    async def _waited(self, ask: Ask[T], turns: anyio.Semaphore) -> T:
         try:
             async with asyncio.timeout(PATIENCE):
                 await turns.acquire()

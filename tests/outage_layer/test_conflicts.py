@@ -178,6 +178,18 @@ async def test_keep_local_writes_ours_and_keeps_theirs():
     assert (version.side, version.reason) == ("remote", "overwritten")
 
 
+async def test_a_deletion_over_a_deletion_puts_nothing_away():
+    scene = Scene("keep_local")
+    await scene.known()
+    await scene.process.write(Patch(A, set={"text": "ours"}))
+    await scene.process.write(Delete(A, scene.process.visible("a").revision))
+    await scene.store.delete(Doc, "a")
+    doc, versions, _ = await scene.ended()
+    # What was patched is gone; the deletion that was to follow has nothing left to do.
+    assert doc is None
+    assert [(each.side, each.reason) for each in versions] == [("local", "refused")]
+
+
 async def test_keep_remote_leaves_theirs_and_keeps_ours():
     scene = Scene("keep_remote")
     await scene.known()

@@ -197,17 +197,17 @@ class Resolution:
 
     def _keep_remote(self, item: Queued, reason: Reason) -> None:
         # Only the store's own version: what stands there after a first write is ours.
-        is_told = self._remote is not None or self._was_deleted(item)
+        is_told = self._remote is not None or self._brings_back(item.op)
         if is_told and not self._overwritten and not self._is_ours:
             self._overwritten = True
             self.kept.append(kept_remote(item, self._remote, reason, self._now))
 
-    def _was_deleted(self, item: Queued) -> bool:
-        """Whether somebody took away what is known to have been there."""
-        record = item.op.record if isinstance(item.op, Put) else None
+    def _brings_back(self, op: Op) -> bool:
+        """Whether somebody took away what was known to be there, and this puts it back."""
+        if not isinstance(op, Put) or self._base.base.revision is None:
+            return False
         # What lives for a time only may have been taken away by its end.
-        may_expire = getattr(record, EXPIRATION, None) is not None
-        return self._base.base.revision is not None and not may_expire
+        return getattr(op.record, EXPIRATION, None) is None
 
     def _write(self, op: Op) -> None:
         if isinstance(op, Patch) and self._document is None:

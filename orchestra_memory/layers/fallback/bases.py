@@ -88,8 +88,7 @@ class Decision:
 
     def _left_by(self, item: Queued) -> Base | None:
         """How a write that is being forgotten left its document: soon nobody could tell."""
-        tells = self.queue.leaving.values()
-        return next((left for told in tells if (left := told(item))), None)
+        return next((left for told in self.queue.leaving if (left := told(item))), None)
 
     def _began_with(self, op: Op, seen: Seen) -> Document | None:
         """What a write was decided on: a put on what its caller was shown, which it names."""

@@ -263,8 +263,9 @@ class Committer:
     async def _settle(self, items: Sequence[Queued], left: Left, refused: int) -> None:
         self.tally.replayed += len(items) - refused
         documents = by_document(items)
-        await self._queue.settle(self._known.hold(documents, left))
-        self._known.forget(documents, left)
+        with self._known.leaving(documents, left):
+            await self._queue.settle(self._known.hold(documents, left))
+            self._known.forget(documents, left)
 
     async def _refused(
         self, items: Sequence[Queued], bound: str, error: OrchestraMemoryError

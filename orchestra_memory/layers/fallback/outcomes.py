@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from ...resilience.journal import DocumentKey
@@ -34,10 +35,7 @@ class Known:
         return item.id in self._held
 
     def hold(self, documents: Documents, left: Left) -> list[Queued]:
-        """Note how writes left documents if others build on it; returns what can be forgotten.
-
-        To be forgotten at once, and then told to `forget`.
-        """
+        """Note how writes left documents if others build on it; returns what can be forgotten."""
         done: list[Queued] = []
         for entries in documents.values():
             built_on = self._built_on(entries)
@@ -49,10 +47,10 @@ class Known:
                 else:
                     done.append(item)
             done += self._released(entries)
-        self._leave(documents, left)
         return done
 
-    def _leave(self, documents: Documents, left: Left) -> None:
+    @contextmanager
+    def leaving(self, documents: Documents, left: Left) -> Iterator[None]:
         """Let who builds on what is being forgotten know how it left its document."""
 
         def told(item: Queued) -> Base | None:
@@ -62,14 +60,17 @@ class Known:
             base = left(item).base
             return None if base == UNKNOWN else base
 
-        self._queue.leaving[id(documents)] = told
+        self._queue.leaving.append(told)
+        try:
+            yield
+        finally:
+            self._queue.leaving.remove(told)
 
     def forget(self, documents: Documents, left: Left) -> None:
         """Forget outcomes on which nothing builds any more, but note those that something may.
 
         What was queued in the meantime was decided on what now is done.
         """
-        del self._queue.leaving[id(documents)]
         for entries in documents.values():
             last = entries[-1]
             if self._queue.holds(last.op.ref):

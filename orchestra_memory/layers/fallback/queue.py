@@ -44,7 +44,7 @@ class Queue:
         """Set when something came that can be replayed; whoever replays clears it."""
         self.built_on: Counter[str] = Counter()
         """The ids of writes on which others build that are on their way to the disk."""
-        self.leaving: dict[int, Callable[[Queued], Base | None]] = {}
+        self.leaving: list[Callable[[Queued], Base | None]] = []
         """Each tells of some writes, which are being forgotten, how they left their documents."""
 
     def __repr__(self) -> str:
